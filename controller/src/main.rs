@@ -1,0 +1,3 @@
+//! `dragonflow`: the daemon and its command line.
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! OpenFlow 1.3 and the Nicira and ONF extensions that Open vSwitch speaks, without IO.
+//!
+//! [`field`], [`matching`], [`action`] and [`flow`] are the vocabulary in which a pipeline is written; the codec
+//! turns it into the bytes of the wire and back.
+#![warn(clippy::indexing_slicing)]
+
+pub mod action;
+pub mod field;
+pub mod flow;
+pub mod matching;
+
+pub use action::{Action, SubField};
+pub use field::Field;
+pub use flow::{Bucket, Flow, Group, GroupId, GroupType, Instruction, MeterId, TableId};
+pub use matching::{FieldMatch, Match};

@@ -1,0 +1,1 @@
+//! The lab: hosts made of network namespaces, each with its own Open vSwitch.
