@@ -3,3 +3,12 @@
 //! `northbound -> model -> compile -> reconcile -> southbound`. The rooms `model`, `compile`, `pipeline` and
 //! `reconcile` are pure: no clock, no socket, no runtime.
 
+pub mod agent;
+pub mod cli;
+pub mod compile;
+pub mod model;
+pub mod northbound;
+pub mod pipeline;
+pub mod reconcile;
+pub mod southbound;
+pub mod store;

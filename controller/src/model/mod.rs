@@ -1,0 +1,16 @@
+//! What the operator wants: networks, subnets, ports, routers and the chassis they are bound to.
+//!
+//! Pure data. An object refers to others by id only, and a dangling reference is legal: objects arrive in any
+//! order, and one that waits for another is *pending* until it comes. The store gives every object an
+//! [`ObjectKey`] when it first sees it; keys are what flows and cookies carry.
+
+mod change;
+mod ids;
+mod objects;
+
+pub use change::{Change, Model, ObjectKey, Record, Revision, Table};
+pub use ids::{ChassisId, IdError, Kind, NetworkId, ObjectId, PhysicalNetwork, PortId, RouterId, SubnetId};
+pub use objects::{
+    AddressPair, Chassis, FixedIp, Network, Object, Port, Router, RouterInterface, Segment, StaticRoute,
+    Subnet,
+};
