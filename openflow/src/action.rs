@@ -1,6 +1,10 @@
 //! What is done to a packet: OpenFlow 1.3.5, 7.2.5, and the Nicira extensions of `ovs-actions(7)`.
 
-use crate::{field::Field, flow::{GroupId, TableId}, matching::FieldMatch};
+use crate::{
+    field::Field,
+    flow::{GroupId, TableId},
+    matching::FieldMatch,
+};
 use packet::OfPort;
 
 /// Some bits of a field, as in `NXM_NX_REG0[4..7]`.

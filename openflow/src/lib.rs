@@ -5,11 +5,20 @@
 #![warn(clippy::indexing_slicing)]
 
 pub mod action;
+pub mod bundle;
+mod code;
+pub mod connection;
 pub mod field;
 pub mod flow;
 pub mod matching;
+pub mod message;
+pub mod wire;
 
 pub use action::{Action, SubField};
+pub use bundle::{Bundle, BundleError, Change};
+pub use connection::{CloseReason, Config, Connection, Event};
 pub use field::Field;
 pub use flow::{Bucket, Flow, Group, GroupId, GroupType, Instruction, MeterId, TableId};
 pub use matching::{FieldMatch, Match};
+pub use message::{Message, Xid};
+pub use wire::{DecodeError, EncodeError};
