@@ -9,8 +9,18 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod addr;
+pub mod build;
+pub mod checksum;
+pub mod frame;
+pub mod header;
+pub mod icmp_error;
 pub mod mac;
 pub mod num;
+pub mod parsed;
 
+pub use addr::Ends;
+pub use icmp_error::{IcmpError, Reason, Suppressed};
 pub use mac::{MacAddr, MacParseError};
 pub use num::{DatapathId, IfIndex, NumError, OfPort, VlanId, Vni, VrfId};
+pub use parsed::{FiveTuple, ParsedPacket};

@@ -9,7 +9,18 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 ///
 /// Reads and prints as six lower-case hexadecimal octets with colons; dashes are accepted on input.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
     Unaligned,
 )]
 #[repr(transparent)]
@@ -108,7 +119,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_address() {
-        for text in ["", "02:00:00:00:00", "02:00:00:00:00:01:02", "02:00:00:00:00:0g", "+2:00:00:00:00:01", "2:0:0:0:0:1"] {
+        for text in [
+            "",
+            "02:00:00:00:00",
+            "02:00:00:00:00:01:02",
+            "02:00:00:00:00:0g",
+            "+2:00:00:00:00:01",
+            "2:0:0:0:0:1",
+        ] {
             assert_eq!(text.parse::<MacAddr>(), Err(MacParseError(text.into())));
         }
     }
