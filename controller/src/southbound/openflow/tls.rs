@@ -1,0 +1,105 @@
+//! TLS as Open vSwitch wants it: both sides show a certificate, and both were signed by an authority the other knows.
+
+use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
+use std::{path::PathBuf, sync::Arc};
+
+/// The PEM files of one side, as `ovs-vsctl set-ssl` names them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsFiles {
+    /// Our private key.
+    pub private_key: PathBuf,
+    /// Our certificate, and those between it and the authority, if any.
+    pub certificate: PathBuf,
+    /// The certificates of the authorities that sign for switches.
+    pub ca_certificate: PathBuf,
+}
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that cannot be read, or is no PEM.
+    #[error("cannot read {what} from {path}")]
+    Read {
+        /// What should be in it.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: pem::Error,
+    },
+    /// A file without what should be in it.
+    #[error("no {what} in {path}")]
+    Missing {
+        /// What should be in it.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// An authority that cannot be one.
+    #[error("authorities in {path} are of no use: {why}")]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Key and certificate do not belong together, or are of a kind that is not supported.
+    #[error("key {key} and certificate {certificate} are of no use")]
+    Identity {
+        /// The file of the key.
+        key: PathBuf,
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+}
+
+impl TlsFiles {
+    /// What a listener needs: our identity, and whom to believe.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let authority = |why: String| TlsError::Authority { path: self.ca_certificate.clone(), why };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates("certificate of an authority", &self.ca_certificate)? {
+            roots.add(certificate).map_err(|err| authority(err.to_string()))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|err| authority(err.to_string()))?;
+        let key = PrivateKeyDer::from_pem_file(&self.private_key)
+            .map_err(|source| unreadable("private key", &self.private_key, source))?;
+        let chain = certificates("certificate", &self.certificate)?;
+        ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|config| config.with_client_cert_verifier(verifier).with_single_cert(chain, key))
+            .map_err(|source| TlsError::Identity {
+                key: self.private_key.clone(),
+                certificate: self.certificate.clone(),
+                source,
+            })
+    }
+}
+
+fn certificates(what: &'static str, path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|source| unreadable(what, path, source))?;
+    if found.is_empty() {
+        return Err(TlsError::Missing { what, path: path.clone() });
+    }
+    Ok(found)
+}
+
+fn unreadable(what: &'static str, path: &PathBuf, source: pem::Error) -> TlsError {
+    match source {
+        pem::Error::NoItemsFound => TlsError::Missing { what, path: path.clone() },
+        source => TlsError::Read { what, path: path.clone(), source },
+    }
+}
