@@ -100,6 +100,17 @@ impl Model {
         }
     }
 
+    /// The name of every object of a kind, in order.
+    pub fn ids(&self, kind: Kind) -> Box<dyn Iterator<Item = ObjectId> + '_> {
+        match kind {
+            Kind::Chassis => Box::new(self.chassis.keys().cloned().map(ObjectId::Chassis)),
+            Kind::Network => Box::new(self.networks.keys().cloned().map(ObjectId::Network)),
+            Kind::Subnet => Box::new(self.subnets.keys().cloned().map(ObjectId::Subnet)),
+            Kind::Port => Box::new(self.ports.keys().cloned().map(ObjectId::Port)),
+            Kind::Router => Box::new(self.routers.keys().cloned().map(ObjectId::Router)),
+        }
+    }
+
     /// Every object of a kind, in order of id.
     pub fn objects(&self, kind: Kind) -> Box<dyn Iterator<Item = Record<Object>> + '_> {
         match kind {

@@ -1,1 +1,211 @@
-//! See docs/architecture.md.
+//! Where the model lives between restarts, and from where its changes go out.
+//!
+//! A [`Transaction`] is checked against the model as it would be after it, written with one fsync, and only then
+//! shown: to readers ([`Store::read`]), to the watch history ([`Store::history`]) and to subscribers
+//! ([`Store::subscribe`]). What a [`Backend`] acknowledged survives kill -9 and power loss; what it refused (a full
+//! disk, say) leaves the running state as it was.
+//!
+//! ```text
+//! let (snapshot, mut changes) = store.subscribe();
+//! start_from(snapshot);
+//! while let Some(event) = changes.next().await {
+//!     match event {
+//!         Event::Batch(batch) => follow(&batch.changes),
+//!         Event::Resync(snapshot) => start_from(snapshot),
+//!     }
+//! }
+//! ```
+
+mod backend;
+mod keys;
+mod memory;
+mod subscribe;
+mod transaction;
+
+pub use backend::{Backend, BackendError, History, Loaded, Write};
+pub use memory::MemoryBackend;
+pub use subscribe::{Batch, Event, Snapshot, Subscription};
+pub use transaction::{Dangling, Effect, Op, Outcome, StoreError, Transaction};
+
+use crate::model::{Change, ObjectId, Record, Revision};
+use keys::Keys;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
+};
+use tokio::sync::{broadcast, watch};
+
+/// Transactions a subscriber may lag behind before it gets a new snapshot instead.
+const LAG: usize = 4096;
+
+/// The model, kept. Clones are handles to the same store.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    backend: Box<dyn Backend>,
+    round: u16,
+    /// Held for a whole transaction; everything below is only changed under it.
+    writer: Mutex<Writer>,
+    shown: RwLock<Snapshot>,
+    batches: broadcast::Sender<Batch>,
+    revision: watch::Sender<Revision>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    keys: Keys,
+    /// A commit failed and the backend has not recovered since.
+    broken: bool,
+}
+
+impl Store {
+    /// Starts from what the backend holds. Blocks.
+    ///
+    /// # Errors
+    /// [`BackendError`] if it cannot be read.
+    pub fn open(backend: impl Backend) -> Result<Self, BackendError> {
+        let Loaded { model, revision, keys, round } = backend.load()?;
+        Ok(Self(Arc::new(Inner {
+            backend: Box::new(backend),
+            round,
+            writer: Mutex::new(Writer { keys: Keys::new(keys, &model), broken: false }),
+            shown: RwLock::new(Snapshot { revision, model }),
+            batches: broadcast::Sender::new(LAG),
+            revision: watch::Sender::new(revision),
+        })))
+    }
+
+    /// How many times this store was opened, 1 to 65535 and then 1 again; what cookies carry.
+    pub fn round(&self) -> u16 {
+        self.0.round
+    }
+
+    /// The model as it is, for as long as the guard lives: keep it short, a commit waits for it.
+    pub fn read(&self) -> RwLockReadGuard<'_, Snapshot> {
+        self.0.shown.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The model as it is, and all changes from there on.
+    pub fn subscribe(&self) -> (Snapshot, Subscription) {
+        // Batches are sent under the write lock: none can fall between the snapshot and the subscription.
+        let shown = self.read();
+        let receiver = self.0.batches.subscribe();
+        (shown.clone(), Subscription::new(self.clone(), receiver))
+    }
+
+    /// Follows the revision only; to be used with [`Store::history`].
+    pub fn revisions(&self) -> watch::Receiver<Revision> {
+        self.0.revision.subscribe()
+    }
+
+    /// The changes after `since`, oldest first, at most `limit`. Blocks.
+    ///
+    /// # Errors
+    /// [`BackendError`] if they cannot be read.
+    pub fn history(&self, since: Revision, limit: usize) -> Result<History, BackendError> {
+        self.0.backend.history(since, limit)
+    }
+
+    /// Does a transaction, all of it or nothing. Blocks for about one fsync.
+    ///
+    /// # Errors
+    /// [`StoreError`] says what was wrong with the first wrong object, or why it could not be written.
+    pub fn commit(&self, transaction: Transaction) -> Result<Outcome, StoreError> {
+        let mut writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.broken {
+            self.recover(&mut writer)?;
+        }
+        let dry_run = transaction.dry_run;
+        let (after, effects) = {
+            let shown = self.read();
+            (shown.revision, transaction::plan(&shown.model, transaction)?)
+        };
+        if dry_run || !effects.values().any(Effect::is_change) {
+            return Ok(Outcome { revision: after, effects });
+        }
+        let written = self.write(&mut writer, after, &effects);
+        if written.is_err() {
+            writer.keys.roll_back();
+        }
+        written.map(|revision| Outcome { revision, effects })
+    }
+
+    fn write(
+        &self,
+        writer: &mut Writer,
+        after: Revision,
+        effects: &BTreeMap<ObjectId, Effect>,
+    ) -> Result<Revision, StoreError> {
+        let changes = self.number(&mut writer.keys, after, effects)?;
+        let write = Write { after, changes: &changes, keys: writer.keys.last() };
+        if let Err(error) = self.0.backend.commit(&write) {
+            writer.broken = true;
+            // Best now, while the cause is known; else the next commit tries again.
+            let _ = self.recover(writer);
+            return Err(error.into());
+        }
+        let revision = Revision(after.0 + changes.len() as u64);
+        self.show(writer, revision, changes);
+        Ok(revision)
+    }
+
+    /// Effects as changes with keys and revisions: first what comes, each after what it refers to, then what goes,
+    /// in the opposite order.
+    fn number(
+        &self,
+        keys: &mut Keys,
+        after: Revision,
+        effects: &BTreeMap<ObjectId, Effect>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let shown = self.read();
+        let mut changes = Vec::new();
+        let mut revision = after;
+        for (id, effect) in effects {
+            if let (before, Some(object)) = effect.objects() {
+                revision.0 += 1;
+                let known = before.and_then(|_| shown.model.get(id)).map(|record| record.key);
+                let key =
+                    known.or_else(|| keys.give(id.kind())).ok_or_else(|| StoreError::NoKey(id.clone()))?;
+                changes.push(Change::Put(Record { key, revision, spec: object.clone() }));
+            }
+        }
+        let gone = effects.iter().rev().filter(|(_, effect)| matches!(effect, Effect::Deleted(_)));
+        changes.extend(gone.map(|(id, _)| Change::Delete(id.clone())));
+        Ok(changes)
+    }
+
+    /// Makes committed changes seen.
+    fn show(&self, writer: &mut Writer, revision: Revision, changes: Vec<Change>) {
+        let changes: Arc<[Change]> = changes.into();
+        let mut shown = self.0.shown.write().unwrap_or_else(PoisonError::into_inner);
+        for change in changes.iter() {
+            let old = shown.model.apply(change.clone());
+            match (change, old) {
+                (Change::Put(record), _) => writer.keys.take(record.spec.kind(), record.key),
+                (Change::Delete(id), Some(old)) => writer.keys.free(id.kind(), old.key),
+                (Change::Delete(_), None) => {}
+            }
+        }
+        writer.keys.settle();
+        shown.revision = revision;
+        // Nobody listening is no error.
+        let _ = self.0.batches.send(Batch { revision, changes });
+        self.0.revision.send_replace(revision);
+    }
+
+    /// After a failed commit: a backend may have kept what it reported as failed; then it is shown.
+    fn recover(&self, writer: &mut Writer) -> Result<(), BackendError> {
+        let kept = self.0.backend.recover()?;
+        let since = self.read().revision;
+        if kept > since {
+            if let History::Changes(changes) = self.0.backend.history(since, usize::MAX)? {
+                let changes = changes.into_iter().map(|(_, change)| change).collect();
+                self.show(writer, kept, changes);
+            }
+        }
+        writer.broken = false;
+        Ok(())
+    }
+}
