@@ -1,0 +1,154 @@
+//! Logical routers: who enters, what they answer themselves, where the rest goes.
+
+use super::{
+    Sink, Table,
+    base::{ipv4, ipv6, wire},
+    ls_in::mac_bits,
+    priority,
+    punt::IcmpReason,
+    register::{self, Source},
+};
+use ipnet::IpNet;
+use openflow::{Action, Bucket, Field, Group, GroupId, GroupType, Match, SubField};
+use packet::{MacAddr, OfPort};
+use std::net::IpAddr;
+
+/// TTL or hop limit of packets that a router sends itself (RFC 1700, "IP time to live").
+const OWN_TTL: u8 = 64;
+
+/// The rewrite that takes a packet from a router onto the network of its next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Adjacency {
+    /// Key of the network it leaves by.
+    pub net: u32,
+    /// The router's MAC there.
+    pub src_mac: MacAddr,
+    /// The next hop's MAC.
+    pub dst_mac: MacAddr,
+    /// If the next hop is a router: its VRF. The packet enters it without leaving the pipeline.
+    pub vrf: Option<u32>,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// To one next hop.
+    Adjacency(Adjacency),
+    /// To one of several.
+    Group(GroupId),
+    /// Nowhere, and the sender is told why.
+    Refuse(IcmpReason),
+}
+
+fn in_vrf(matching: Match, vrf: u32) -> Match {
+    register::VRF.is(matching, vrf)
+}
+
+fn to(ip: IpAddr) -> Match {
+    match ip {
+        IpAddr::V4(ip) => ipv4().with(Field::Ipv4Dst, ip),
+        IpAddr::V6(ip) => ipv6().with(Field::Ipv6Dst, ip),
+    }
+}
+
+/// Packets of this chassis for the router's MAC on a network enter it.
+pub fn admit(sink: &mut Sink, net: u32, mac: MacAddr, vrf: u32) {
+    let matching = register::NET.is(Match::new().with(Field::EthDst, mac), net);
+    let matching = register::SOURCE.is(matching, Source::Local as u32);
+    let actions = vec![register::VRF.load(vrf), register::ROUTED.load(1)];
+    sink.flow(Table::LrInAdmission, priority::EXACT, matching, actions, Some(Table::LrInIpInput));
+}
+
+/// The router answers echo requests for an address of its own, from wherever they come, and refuses what else is
+/// sent to it.
+pub fn own_address(sink: &mut Sink, vrf: u32, ip: IpAddr) {
+    let copy = |src, dst| Action::Move { src, dst };
+    let (echo, source, destination, kind, reply, swap) = match ip {
+        IpAddr::V4(_) => {
+            let echo = to(ip).with(Field::IpProto, wire::ICMP).with(Field::Icmpv4Type, wire::ECHO);
+            (echo, Field::Ipv4Src, Field::Ipv4Dst, Field::Icmpv4Type, wire::ECHO_REPLY, register::SWAP)
+        }
+        IpAddr::V6(_) => {
+            let echo = to(ip).with(Field::IpProto, wire::ICMPV6).with(Field::Icmpv6Type, wire::ECHO6);
+            (echo, Field::Ipv6Src, Field::Ipv6Dst, Field::Icmpv6Type, wire::ECHO_REPLY6, register::SWAP6)
+        }
+    };
+    let answer = vec![
+        copy(mac_bits(Field::EthDst), register::SWAP_MAC),
+        copy(mac_bits(Field::EthSrc), mac_bits(Field::EthDst)),
+        copy(register::SWAP_MAC, mac_bits(Field::EthSrc)),
+        copy(SubField::whole(destination), swap),
+        copy(SubField::whole(source), SubField::whole(destination)),
+        copy(swap, SubField::whole(source)),
+        Action::set(kind, reply),
+        Action::SetTtl(OWN_TTL),
+        Action::output(OfPort::IN_PORT),
+    ];
+    sink.flow(Table::LrInIpInput, priority::GUARD, in_vrf(echo, vrf), answer, None);
+    refuse(sink, Table::LrInIpInput, priority::EXACT, in_vrf(to(ip), vrf), IcmpReason::NoPort);
+}
+
+/// A route of a VRF: the longest prefix wins.
+pub fn route(sink: &mut Sink, vrf: u32, prefix: IpNet, target: &Target) {
+    let (addr, mask) = (prefix.network(), prefix.netmask());
+    let matching = match prefix {
+        IpNet::V4(_) => ipv4().with_masked(Field::Ipv4Dst, addr, mask),
+        IpNet::V6(_) => ipv6().with_masked(Field::Ipv6Dst, addr, mask),
+    };
+    let (table, rank) = (Table::LrInIpRouting, priority::route(prefix.prefix_len()));
+    let matching = in_vrf(matching, vrf);
+    match target {
+        Target::Refuse(reason) => refuse(sink, table, rank, matching, *reason),
+        Target::Group(group) => sink.flow(table, rank, matching, vec![Action::Group(*group)], None),
+        Target::Adjacency(adjacency) => {
+            let mut actions = rewrite(adjacency);
+            match adjacency.vrf {
+                // A table may be looked up again, but goto cannot go back.
+                Some(_) => {
+                    actions.push(Action::resubmit(Table::LrInIpInput.id()));
+                    sink.flow(table, rank, matching, actions, None);
+                }
+                None => sink.flow(table, rank, matching, actions, Some(Table::LrInChkPktLen)),
+            }
+        }
+    }
+}
+
+/// A group that spreads traffic over next hops by its hash.
+pub fn ecmp(sink: &mut Sink, id: GroupId, hops: &[Adjacency]) {
+    let bucket = |hop: &Adjacency| {
+        let mut actions = rewrite(hop);
+        let next = if hop.vrf.is_some() { Table::LrInIpInput } else { Table::LrInChkPktLen };
+        actions.push(Action::resubmit(next.id()));
+        Bucket { weight: 1, actions }
+    };
+    sink.groups.push(Group { id, kind: GroupType::Select, buckets: hops.iter().map(bucket).collect() });
+}
+
+fn rewrite(to: &Adjacency) -> Vec<Action> {
+    let mut actions = vec![
+        Action::DecTtl,
+        Action::set(Field::EthSrc, to.src_mac),
+        Action::set(Field::EthDst, to.dst_mac),
+        register::NET.load(to.net),
+    ];
+    if let Some(vrf) = to.vrf {
+        // The next router sees the packet come in on the network between the two.
+        actions.extend([register::NET_IN.load(to.net), register::VRF.load(vrf)]);
+    }
+    actions
+}
+
+/// Packets that a router would put on this network must not be longer than its MTU.
+pub fn check_length(sink: &mut Sink, vrf: u32, net: u32, mtu: u16) {
+    const ETHERNET_HEADER: u16 = 14;
+    let matching = in_vrf(register::NET.is(Match::new(), net), vrf);
+    let check = Action::CheckPktLarger { len: mtu.saturating_add(ETHERNET_HEADER), dst: register::TOO_BIG.at };
+    sink.flow(Table::LrInChkPktLen, priority::CLASS, matching, vec![check], Some(Table::LrInLargerPkts));
+}
+
+/// The packet goes no further, and its sender is told why.
+pub fn refuse(sink: &mut Sink, table: Table, rank: u16, matching: Match, reason: IcmpReason) {
+    let actions = vec![register::ICMP_REASON.load(reason as u32)];
+    sink.flow(table, rank, matching, actions, Some(Table::LrOutIcmpError));
+}

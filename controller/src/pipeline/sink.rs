@@ -1,0 +1,39 @@
+//! Where flows are collected while a unit is compiled.
+
+use super::{Cookie, Table};
+use openflow::{Action, Flow, Group, Instruction, Match};
+
+/// Flows and groups of one unit; each flow gets the unit's cookie.
+#[derive(Debug)]
+pub struct Sink {
+    cookie: u64,
+    /// The flows so far.
+    pub flows: Vec<Flow>,
+    /// The groups so far.
+    pub groups: Vec<Group>,
+}
+
+impl Sink {
+    /// An empty one.
+    pub const fn new(cookie: Cookie) -> Self {
+        Self { cookie: cookie.to_bits(), flows: Vec::new(), groups: Vec::new() }
+    }
+
+    /// A flow that runs `actions` and, if there is a `next`, goes on there. Without both the packet is dropped.
+    pub fn flow(&mut self, table: Table, priority: u16, matching: Match, actions: Vec<Action>, next: Option<Table>) {
+        debug_assert!(next.is_none_or(|next| next > table), "{table} cannot go back to {next:?}");
+        let mut instructions = Vec::with_capacity(2);
+        if !actions.is_empty() {
+            instructions.push(Instruction::Apply(actions));
+        }
+        if let Some(next) = next {
+            instructions.push(Instruction::Goto(next.id()));
+        }
+        self.raw(table, priority, matching, instructions);
+    }
+
+    /// A flow with instructions of any kind.
+    pub fn raw(&mut self, table: Table, priority: u16, matching: Match, instructions: Vec<Instruction>) {
+        self.flows.push(Flow { table: table.id(), priority, cookie: self.cookie, matching, instructions });
+    }
+}
