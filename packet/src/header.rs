@@ -319,6 +319,13 @@ impl Ipv6Header {
     }
 }
 
+impl TcpHeader {
+    /// Length of the header with its options as it claims, in bytes: 0 to 60.
+    pub fn header_len(&self) -> usize {
+        usize::from(self.offset_flags.get() >> 12) * 4
+    }
+}
+
 impl FragmentHeader {
     /// Which part of a datagram this is. Any set bit makes a fragment, the reserved two as well: as Open vSwitch
     /// judges. All zero is an atomic fragment, a whole datagram (RFC 6946).

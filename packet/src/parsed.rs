@@ -217,7 +217,10 @@ impl ParsedPacket {
         }
         match (self.ip_proto, self.eth_type) {
             (protocol::TCP, _) => {
-                if let Ok((tcp, _)) = TcpHeader::ref_from_prefix(bytes) {
+                // A header length that contradicts the packet voids the header, as in Open vSwitch.
+                if let Ok((tcp, _)) = TcpHeader::ref_from_prefix(bytes)
+                    && (TcpHeader::LEN..=bytes.len()).contains(&tcp.header_len())
+                {
                     self.ports(tcp.src_port, tcp.dst_port);
                     self.tcp_flags = tcp.offset_flags.get() & 0xfff;
                 }

@@ -39,13 +39,8 @@ const SRC_V4: [([u8; 4], bool); 8] = [
     ([240, 0, 0, 1], false),
     ([255; 4], false),
 ];
-const DST_V4: [([u8; 4], bool); 5] = [
-    ([10, 0, 1, 10], true),
-    (ROUTER_V4, true),
-    ([239, 1, 2, 3], false),
-    ([255; 4], false),
-    ([0; 4], false),
-];
+const DST_V4: [([u8; 4], bool); 5] =
+    [([10, 0, 1, 10], true), (ROUTER_V4, true), ([239, 1, 2, 3], false), ([255; 4], false), ([0; 4], false)];
 const SRC_V6: [([u8; 16], bool); 6] = [
     ([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10], true),
     ([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10], true),
@@ -131,7 +126,8 @@ impl Recipe {
     fn transport(&self) -> Vec<u8> {
         let filler: Vec<u8> = (0..self.payload % 1600).map(|i| i.to_be_bytes()[1]).collect();
         if self.transport % 6 > 1 {
-            let mut ports = vec![0x12, 0x34, 0x00, 0x35, 0, 20, 0, 0, 0, 0, 0, 0, 0x51, 0x12, 0, 0, 0, 0, 0, 0];
+            let mut ports =
+                vec![0x12, 0x34, 0x00, 0x35, 0, 20, 0, 0, 0, 0, 0, 0, 0x51, 0x12, 0, 0, 0, 0, 0, 0];
             ports.extend(filler);
             return ports;
         }
