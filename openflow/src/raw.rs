@@ -1,7 +1,7 @@
 //! Flows that stay bytes: for a controller that keeps, compares and sends many of them.
 //!
 //! A controller with 100,000 flows in [`Flow`](crate::Flow) form spends its memory on enums and its time on encoding.
-//! Here a flow is two byte strings, the TLVs of its match and its instructions, as they stand on the wire.
+//! Here a flow is two byte strings, its match and its instructions, as they stand on the wire.
 
 use crate::{
     flow::TableId,
@@ -37,8 +37,8 @@ pub struct RawFlow<'a> {
     pub priority: u16,
     /// Whose flow it is.
     pub cookie: u64,
-    /// The TLVs of its match, without header and padding of `ofp_match`.
-    pub oxm: &'a [u8],
+    /// Its match: type, length, fields and padding to 8 octets.
+    pub matching: &'a [u8],
     /// Its instructions.
     pub instructions: &'a [u8],
 }
@@ -121,12 +121,7 @@ impl RawFlow<'_> {
         out.put_u32(NONE);
         out.put_u32(NONE);
         out.put_u32(0);
-        let matching = out.len();
-        out.put_u16(MATCH_OXM);
-        out.put_u16(0);
-        out.put_bytes(self.oxm);
-        out.patch_len("match", matching, 2)?;
-        out.pad8(matching);
+        out.put_bytes(self.matching);
         match command {
             FlowModCommand::Delete | FlowModCommand::DeleteStrict => {}
             FlowModCommand::Add
@@ -196,23 +191,25 @@ fn read_entry(entry: &[u8]) -> Result<RawFlowStats<'_>, DecodeError> {
     let (priority, idle_timeout, hard_timeout, flags) = (r.u16(WHAT)?, r.u16(WHAT)?, r.u16(WHAT)?, r.u16(WHAT)?);
     r.skip(WHAT, 4)?;
     let (cookie, packet_count, byte_count) = (r.u64(WHAT)?, r.u64(WHAT)?, r.u64(WHAT)?);
-    let oxm = read_match(&mut r)?;
-    let flow = RawFlow { table, priority, cookie, oxm, instructions: r.rest() };
+    let matching = read_match(&mut r)?;
+    let flow = RawFlow { table, priority, cookie, matching, instructions: r.rest() };
     Ok(RawFlowStats { flow, idle_timeout, hard_timeout, flags, packet_count, byte_count })
 }
 
-/// The TLVs of an `ofp_match`; its padding is stepped over.
+/// An `ofp_match` with its padding.
 fn read_match<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
     const WHAT: &str = "match";
-    let kind = r.u16(WHAT)?;
+    let mut header = *r;
+    let kind = header.u16(WHAT)?;
     if kind != MATCH_OXM {
         return Err(DecodeError::BadValue { what: "match type", value: kind.into() });
     }
-    let len = usize::from(r.u16(WHAT)?);
-    let oxm = len.checked_sub(4).ok_or(DecodeError::BadLength { what: WHAT, len })?;
-    let oxm = r.take(WHAT, oxm)?;
-    r.skip(WHAT, len.next_multiple_of(8) - len)?;
-    Ok(oxm)
+    // The length covers type and length but not the padding (OpenFlow 1.3.5, 7.2.3.1).
+    let len = usize::from(header.u16(WHAT)?);
+    if len < 4 {
+        return Err(DecodeError::BadLength { what: WHAT, len });
+    }
+    r.take(WHAT, len.next_multiple_of(8))
 }
 
 #[cfg(test)]
@@ -233,13 +230,18 @@ mod tests {
         out.put_u64(flow.cookie);
         out.put_u64(10);
         out.put_u64(11);
-        let matching = out.len();
-        out.put_u16(MATCH_OXM);
-        out.put_u16(u16::try_from(4 + flow.oxm.len()).unwrap());
-        out.put_bytes(flow.oxm);
-        out.pad8(matching);
+        out.put_bytes(flow.matching);
         out.put_bytes(flow.instructions);
         out.patch_len("entry", 0, 0).unwrap();
+        out
+    }
+
+    fn matching(oxm: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.put_u16(MATCH_OXM);
+        out.put_u16(u16::try_from(4 + oxm.len()).unwrap());
+        out.put_bytes(oxm);
+        out.pad8(0);
         out
     }
 
@@ -257,13 +259,13 @@ mod tests {
     #[test]
     fn what_a_switch_lists_is_read_back() {
         bolero::check!().with_type::<(u8, u16, u64, Vec<u8>, u8)>().for_each(|(table, priority, cookie, oxm, words)| {
-            let oxm = oxm.get(..oxm.len().min(500)).unwrap();
+            let matching = matching(oxm.get(..oxm.len().min(500)).unwrap());
             let instructions = vec![0xab; usize::from(*words) * 8];
             let flow = RawFlow {
                 table: TableId(*table),
                 priority: *priority,
                 cookie: *cookie,
-                oxm,
+                matching: &matching,
                 instructions: &instructions,
             };
             let frame = part(&[entry(&flow), entry(&flow)]);
@@ -299,7 +301,13 @@ mod tests {
     #[test]
     fn too_long_a_flow_leaves_no_bytes() {
         let instructions = vec![0; 65_536];
-        let flow = RawFlow { table: TableId(0), priority: 1, cookie: 2, oxm: &[], instructions: &instructions };
+        let flow = RawFlow {
+            table: TableId(0),
+            priority: 1,
+            cookie: 2,
+            matching: &matching(&[]),
+            instructions: &instructions,
+        };
         let mut out = vec![1, 2, 3];
         assert!(flow.encode_flow_mod(Xid(1), FlowModCommand::Add, &mut out).is_err());
         let add = flow.encode_bundle_add(Xid(1), 1, BundleFlags::ATOMIC, FlowModCommand::Add, &mut out);
