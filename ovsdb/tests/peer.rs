@@ -1,4 +1,5 @@
 //! The client against servers that misbehave, each a few lines on a socket.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

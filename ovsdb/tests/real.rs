@@ -1,4 +1,5 @@
 //! The client against a real `ovsdb-server`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod server;
 

@@ -1,5 +1,6 @@
 //! A real `ovsdb-server` in a directory of its own, for tests. Included by path from other crates, too.
 #![allow(dead_code, reason = "each test that includes this file uses another part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
     fs, io,
