@@ -7,11 +7,13 @@
 pub mod action;
 pub mod bundle;
 mod code;
+mod codec;
 pub mod connection;
 pub mod field;
 pub mod flow;
 pub mod matching;
 pub mod message;
+pub mod raw;
 pub mod wire;
 
 pub use action::{Action, SubField};

@@ -16,9 +16,13 @@ pub struct FieldMatch {
 }
 
 /// A match: at most one entry a field, kept in the order of [`Field`], so that equal matches are equal bytes.
+///
+/// Register pairs and quads are kept as their 32-bit registers, because that is how Open vSwitch reports them to
+/// an OpenFlow 1.3 controller whatever it was told.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Match {
     fields: Vec<FieldMatch>,
+    opaque: Vec<Vec<u8>>,
 }
 
 /// A value that a field can be compared with, right-aligned in 128 bits.
@@ -57,27 +61,55 @@ field_value! {
 impl Match {
     /// Matches every packet.
     pub const fn new() -> Self {
-        Self { fields: Vec::new() }
+        Self { fields: Vec::new(), opaque: Vec::new() }
     }
 
     /// Adds an exact comparison; replaces what was said of the field before.
     #[must_use]
-    pub fn with(self, field: Field, value: impl FieldValue) -> Self {
-        self.insert(FieldMatch { field, value: value.to_bits(), mask: None })
+    pub fn with(mut self, field: Field, value: impl FieldValue) -> Self {
+        self.insert(FieldMatch { field, value: value.to_bits(), mask: None });
+        self
     }
 
     /// Adds a comparison under a mask; bits of `value` outside it are dropped. A zero mask adds nothing.
     #[must_use]
-    pub fn with_masked(self, field: Field, value: impl FieldValue, mask: impl FieldValue) -> Self {
-        let (value, mask) = (value.to_bits(), mask.to_bits());
-        if mask == 0 {
-            return self;
-        }
-        let full = field.full_mask();
-        self.insert(FieldMatch { field, value: value & mask, mask: (mask & full != full).then_some(mask) })
+    pub fn with_masked(mut self, field: Field, value: impl FieldValue, mask: impl FieldValue) -> Self {
+        self.insert(FieldMatch { field, value: value.to_bits(), mask: Some(mask.to_bits()) });
+        self
     }
 
-    fn insert(mut self, entry: FieldMatch) -> Self {
+    /// Adds a comparison in canonical form; replaces what was said of the field before.
+    pub(crate) fn insert(&mut self, entry: FieldMatch) {
+        match entry.field {
+            Field::XReg(n @ 0..=7) => self.insert_registers(n * 2, 2, entry),
+            Field::XxReg(n @ 0..=3) => self.insert_registers(n * 4, 4, entry),
+            // The header of an unknown field says whether there is a mask: it stays as it is.
+            Field::Unknown(_) => self.insert_canonical(entry),
+            field => {
+                let full = field.full_mask();
+                let mask = entry.mask.map_or(full, |mask| mask & full);
+                let value = if entry.mask.is_some() { entry.value & mask } else { entry.value };
+                if mask != 0 {
+                    self.insert_canonical(FieldMatch { field, value, mask: (mask != full).then_some(mask) });
+                }
+            }
+        }
+    }
+
+    /// The same comparison with `count` registers, the first of which has the highest bits.
+    fn insert_registers(&mut self, first: u8, count: u8, entry: FieldMatch) {
+        for n in 0..count {
+            let low = 32 * u32::from(count - 1 - n);
+            let part = |bits: u128| bits >> low & 0xffff_ffff;
+            self.insert(FieldMatch {
+                field: Field::Reg(first + n),
+                value: part(entry.value),
+                mask: entry.mask.map(part),
+            });
+        }
+    }
+
+    fn insert_canonical(&mut self, entry: FieldMatch) {
         match self.fields.binary_search_by_key(&entry.field, |f| f.field) {
             Ok(at) => {
                 if let Some(slot) = self.fields.get_mut(at) {
@@ -86,7 +118,12 @@ impl Match {
             }
             Err(at) => self.fields.insert(at, entry),
         }
-        self
+    }
+
+    /// Adds a field as its bytes on the wire, header included.
+    pub(crate) fn insert_opaque(&mut self, bytes: Vec<u8>) {
+        let at = self.opaque.partition_point(|other| *other < bytes);
+        self.opaque.insert(at, bytes);
     }
 
     /// The fields in canonical order.
@@ -94,8 +131,14 @@ impl Match {
         &self.fields
     }
 
-    /// What is said of one field.
+    /// Fields this crate cannot take apart, as read: whole bytes of the wire, header included, sorted.
+    pub fn opaque(&self) -> &[Vec<u8>] {
+        &self.opaque
+    }
+
+    /// What is said of one field; ask for registers one by one, not for pairs or quads.
     pub fn get(&self, field: Field) -> Option<&FieldMatch> {
-        self.fields.iter().find(|f| f.field == field)
+        let at = self.fields.binary_search_by_key(&field, |f| f.field).ok()?;
+        self.fields.get(at)
     }
 }

@@ -75,7 +75,12 @@ impl RawFlow<'_> {
     ///
     /// # Errors
     /// [`EncodeError::TooLong`] above 65535 octets; `out` is as before then.
-    pub fn encode_flow_mod(&self, xid: Xid, command: FlowModCommand, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub fn encode_flow_mod(
+        &self,
+        xid: Xid,
+        command: FlowModCommand,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         let start = out.len();
         let done = self.append_flow_mod(xid, command, out);
         if done.is_err() {
@@ -98,9 +103,8 @@ impl RawFlow<'_> {
     ) -> Result<(), EncodeError> {
         let start = out.len();
         bundle_add_header(xid, bundle, bundle_flags, out);
-        let done = self
-            .append_flow_mod(xid, command, out)
-            .and_then(|()| out.patch_len("bundle-add", start, 2));
+        let done =
+            self.append_flow_mod(xid, command, out).and_then(|()| out.patch_len("bundle-add", start, 2));
         if done.is_err() {
             out.truncate(start);
         }
@@ -108,7 +112,12 @@ impl RawFlow<'_> {
     }
 
     /// OpenFlow 1.3.5, 7.3.4.1.
-    fn append_flow_mod(&self, xid: Xid, command: FlowModCommand, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn append_flow_mod(
+        &self,
+        xid: Xid,
+        command: FlowModCommand,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         let start = out.len();
         put_header(FLOW_MOD, xid, out);
         out.put_u64(self.cookie);
@@ -188,7 +197,8 @@ fn read_entry(entry: &[u8]) -> Result<RawFlowStats<'_>, DecodeError> {
     r.skip(WHAT, 2)?;
     let table = TableId(r.u8(WHAT)?);
     r.skip(WHAT, 9)?;
-    let (priority, idle_timeout, hard_timeout, flags) = (r.u16(WHAT)?, r.u16(WHAT)?, r.u16(WHAT)?, r.u16(WHAT)?);
+    let (priority, idle_timeout, hard_timeout, flags) =
+        (r.u16(WHAT)?, r.u16(WHAT)?, r.u16(WHAT)?, r.u16(WHAT)?);
     r.skip(WHAT, 4)?;
     let (cookie, packet_count, byte_count) = (r.u64(WHAT)?, r.u64(WHAT)?, r.u64(WHAT)?);
     let matching = read_match(&mut r)?;
@@ -258,27 +268,29 @@ mod tests {
 
     #[test]
     fn what_a_switch_lists_is_read_back() {
-        bolero::check!().with_type::<(u8, u16, u64, Vec<u8>, u8)>().for_each(|(table, priority, cookie, oxm, words)| {
-            let matching = matching(oxm.get(..oxm.len().min(500)).unwrap());
-            let instructions = vec![0xab; usize::from(*words) * 8];
-            let flow = RawFlow {
-                table: TableId(*table),
-                priority: *priority,
-                cookie: *cookie,
-                matching: &matching,
-                instructions: &instructions,
-            };
-            let frame = part(&[entry(&flow), entry(&flow)]);
-            let read = RawFlowPart::of(&frame).unwrap();
-            assert_eq!((read.xid, read.more), (Xid(7), true));
-            let entries = read.collect::<Result<Vec<_>, _>>().unwrap();
-            assert_eq!(entries.len(), 2);
-            for got in entries {
-                assert_eq!(got.flow, flow);
-                assert_eq!((got.idle_timeout, got.hard_timeout, got.flags), (3, 4, 1));
-                assert_eq!((got.packet_count, got.byte_count), (10, 11));
-            }
-        });
+        bolero::check!().with_type::<(u8, u16, u64, Vec<u8>, u8)>().for_each(
+            |(table, priority, cookie, oxm, words)| {
+                let matching = matching(oxm.get(..oxm.len().min(500)).unwrap());
+                let instructions = vec![0xab; usize::from(*words) * 8];
+                let flow = RawFlow {
+                    table: TableId(*table),
+                    priority: *priority,
+                    cookie: *cookie,
+                    matching: &matching,
+                    instructions: &instructions,
+                };
+                let frame = part(&[entry(&flow), entry(&flow)]);
+                let read = RawFlowPart::of(&frame).unwrap();
+                assert_eq!((read.xid, read.more), (Xid(7), true));
+                let entries = read.collect::<Result<Vec<_>, _>>().unwrap();
+                assert_eq!(entries.len(), 2);
+                for got in entries {
+                    assert_eq!(got.flow, flow);
+                    assert_eq!((got.idle_timeout, got.hard_timeout, got.flags), (3, 4, 1));
+                    assert_eq!((got.packet_count, got.byte_count), (10, 11));
+                }
+            },
+        );
     }
 
     #[test]

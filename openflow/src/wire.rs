@@ -58,8 +58,8 @@ pub enum DecodeError {
 /// Something that has no encoding.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// Longer than its 16-bit length field can say.
-    #[error("{what} takes {len} bytes, more than 65535")]
+    /// Longer than its field, or than its 16-bit length field can say.
+    #[error("{what} does not fit with {len} bytes")]
     TooLong {
         /// The part with the length field.
         what: &'static str,
@@ -106,6 +106,20 @@ impl<'a> Reader<'a> {
     /// All that is left.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
+    }
+
+    /// All that is left, as a reader; nothing is left after it.
+    pub(crate) fn take_rest(&mut self) -> Self {
+        let rest = *self;
+        self.rest = &[];
+        rest
+    }
+
+    /// A text of `width` bytes, cut at its first zero.
+    pub(crate) fn text(&mut self, what: &'static str, width: usize) -> Result<String, DecodeError> {
+        let bytes = self.take(what, width)?;
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        Ok(String::from_utf8_lossy(text).into_owned())
     }
 
     /// The next `want` bytes.
@@ -178,10 +192,14 @@ pub(crate) trait Put {
     fn put_u64(&mut self, value: u64);
     fn put_bytes(&mut self, value: &[u8]);
     fn put_zeros(&mut self, count: usize);
+    /// A text in `width` bytes, zeros behind it.
+    fn put_text(&mut self, what: &'static str, text: &str, width: usize) -> Result<(), EncodeError>;
     /// Zeros up to a multiple of 8 bytes after `start`.
     fn pad8(&mut self, start: usize);
     /// Writes the number of bytes since `start` into the two bytes at `start + at`.
     fn patch_len(&mut self, what: &'static str, start: usize, at: usize) -> Result<(), EncodeError>;
+    /// Writes a length into the two bytes at `at`.
+    fn set_u16(&mut self, what: &'static str, at: usize, len: usize) -> Result<(), EncodeError>;
 }
 
 impl Put for Vec<u8> {
@@ -209,15 +227,25 @@ impl Put for Vec<u8> {
         self.resize(self.len() + count, 0);
     }
 
+    fn put_text(&mut self, what: &'static str, text: &str, width: usize) -> Result<(), EncodeError> {
+        let rest = width.checked_sub(text.len()).ok_or(EncodeError::TooLong { what, len: text.len() })?;
+        self.put_bytes(text.as_bytes());
+        self.put_zeros(rest);
+        Ok(())
+    }
+
     fn pad8(&mut self, start: usize) {
         let len = self.len() - start;
         self.put_zeros(len.next_multiple_of(8) - len);
     }
 
     fn patch_len(&mut self, what: &'static str, start: usize, at: usize) -> Result<(), EncodeError> {
-        let len = self.len() - start;
+        self.set_u16(what, start + at, self.len() - start)
+    }
+
+    fn set_u16(&mut self, what: &'static str, at: usize, len: usize) -> Result<(), EncodeError> {
         let bytes = u16::try_from(len).map_err(|_| EncodeError::TooLong { what, len })?.to_be_bytes();
-        if let Some(slot) = self.get_mut(start + at..start + at + 2) {
+        if let Some(slot) = self.get_mut(at..at + 2) {
             slot.copy_from_slice(&bytes);
         }
         Ok(())

@@ -1,7 +1,10 @@
 //! Bundles for OpenFlow 1.3 (ONF extension 230, experimenter messages 2300 and 2301).
 
 use super::{Message, Xid};
-use crate::code::{bit_set, open_enum};
+use crate::{
+    code::{bit_set, open_enum},
+    wire::{DecodeError, EncodeError, MAX_NESTING, Put, Reader},
+};
 
 open_enum! {
     /// ONF_BCT_*.
@@ -57,4 +60,50 @@ pub struct BundleAdd {
     pub xid: Xid,
     /// A flow-mod or group-mod.
     pub message: Box<Message>,
+}
+
+impl BundleControl {
+    pub(super) fn put(self, out: &mut Vec<u8>) {
+        out.put_u32(self.id);
+        out.put_u16(self.kind.into());
+        out.put_u16(self.flags.0);
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        const WHAT: &str = "bundle control";
+        let control = Self { id: r.u32(WHAT)?, kind: r.u16(WHAT)?.into(), flags: BundleFlags(r.u16(WHAT)?) };
+        // Properties may follow; none is defined that matters here.
+        r.take_rest();
+        Ok(control)
+    }
+}
+
+/// Appends what stands before the inner message of a bundle-add.
+pub(super) fn put_add(id: u32, flags: BundleFlags, out: &mut Vec<u8>) {
+    out.put_u32(id);
+    out.put_zeros(2);
+    out.put_u16(flags.0);
+}
+
+impl BundleAdd {
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_add(self.id, self.flags, out);
+        self.message.encode(self.xid, out)
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>, depth: usize) -> Result<Self, DecodeError> {
+        const WHAT: &str = "bundle-add";
+        // A bundle-add holds a message, which might again be a bundle-add.
+        if depth >= MAX_NESTING {
+            return Err(DecodeError::TooDeep);
+        }
+        let id = r.u32(WHAT)?;
+        r.skip(WHAT, 2)?;
+        let flags = BundleFlags(r.u16(WHAT)?);
+        let inner = r.element(WHAT, 2, super::HEADER_LEN, 1)?;
+        // Padding and properties may follow; none is defined that matters here.
+        r.take_rest();
+        let (xid, message) = Message::decode_nested(inner, depth + 1)?;
+        Ok(Self { id, flags, xid, message: Box::new(message) })
+    }
 }

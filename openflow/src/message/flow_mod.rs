@@ -2,7 +2,13 @@
 
 use crate::{
     code::{bit_set, open_enum},
-    flow::{Flow, Group, GroupId, MeterId},
+    codec::{
+        group::{put_buckets, put_kind, put_optional, read_buckets, read_kind, read_optional},
+        instruction::{put_instructions, read_instructions},
+        oxm::{put_match, read_match},
+    },
+    flow::{Flow, Group, GroupId, MeterId, TableId},
+    wire::{DecodeError, EncodeError, Put, Reader},
 };
 use packet::OfPort;
 
@@ -75,6 +81,20 @@ open_enum! {
     }
 }
 
+/// What keeps a bucket alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Watch {
+    /// A port that must be up; `OfPort::ANY` = none.
+    pub port: OfPort,
+    /// A group that must be live.
+    pub group: Option<GroupId>,
+}
+
+impl Watch {
+    /// Always alive.
+    pub const NOTHING: Self = Self { port: OfPort::ANY, group: None };
+}
+
 /// OFPT_GROUP_MOD.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GroupMod {
@@ -82,6 +102,8 @@ pub struct GroupMod {
     pub command: GroupModCommand,
     /// The group.
     pub group: Group,
+    /// What each bucket watches; empty = none watches anything.
+    pub watch: Vec<Watch>,
 }
 
 open_enum! {
@@ -151,4 +173,212 @@ pub struct MeterMod {
     pub command: MeterModCommand,
     /// The meter.
     pub meter: Meter,
+}
+
+/// OFP_NO_BUFFER.
+const NO_BUFFER: u32 = 0xffff_ffff;
+
+/// A buffer as OpenFlow writes an optional one.
+pub(super) fn put_buffer(buffer: Option<u32>, out: &mut Vec<u8>) {
+    out.put_u32(buffer.unwrap_or(NO_BUFFER));
+}
+
+pub(super) fn read_buffer(r: &mut Reader<'_>) -> Result<Option<u32>, DecodeError> {
+    r.u32("buffer").map(|buffer| (buffer != NO_BUFFER).then_some(buffer))
+}
+
+/// All of a flow-mod but the flow.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) command: FlowModCommand,
+    pub(super) cookie_mask: u64,
+    pub(super) idle_timeout: u16,
+    pub(super) hard_timeout: u16,
+    pub(super) buffer_id: Option<u32>,
+    pub(super) out_port: OfPort,
+    pub(super) out_group: Option<GroupId>,
+    pub(super) flags: FlowFlags,
+}
+
+impl Terms {
+    /// For ever, and for every port and group.
+    pub(super) const fn plain(command: FlowModCommand, flags: FlowFlags) -> Self {
+        Self {
+            command,
+            cookie_mask: 0,
+            idle_timeout: 0,
+            hard_timeout: 0,
+            buffer_id: None,
+            out_port: OfPort::ANY,
+            out_group: None,
+            flags,
+        }
+    }
+
+    /// Appends the body of a flow-mod.
+    pub(super) fn put(&self, flow: &Flow, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.put_u64(flow.cookie);
+        out.put_u64(self.cookie_mask);
+        out.put_u8(flow.table.0);
+        out.put_u8(self.command.into());
+        out.put_u16(self.idle_timeout);
+        out.put_u16(self.hard_timeout);
+        out.put_u16(flow.priority);
+        put_buffer(self.buffer_id, out);
+        out.put_u32(self.out_port.0);
+        put_optional(self.out_group, out);
+        out.put_u16(self.flags.0);
+        out.put_zeros(2);
+        put_match(&flow.matching, out)?;
+        put_instructions(&flow.instructions, out)
+    }
+}
+
+impl FlowMod {
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let Self {
+            command,
+            cookie_mask,
+            idle_timeout,
+            hard_timeout,
+            buffer_id,
+            out_port,
+            out_group,
+            flags,
+            ..
+        } = *self;
+        let terms =
+            Terms { command, cookie_mask, idle_timeout, hard_timeout, buffer_id, out_port, out_group, flags };
+        terms.put(&self.flow, out)
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        const WHAT: &str = "flow-mod";
+        let cookie = r.u64(WHAT)?;
+        let cookie_mask = r.u64(WHAT)?;
+        let table = TableId(r.u8(WHAT)?);
+        let command = r.u8(WHAT)?.into();
+        let [idle_timeout, hard_timeout, priority] = [r.u16(WHAT)?, r.u16(WHAT)?, r.u16(WHAT)?];
+        let buffer_id = read_buffer(r)?;
+        let out_port = OfPort(r.u32(WHAT)?);
+        let out_group = read_optional(r)?;
+        let flags = FlowFlags(r.u16(WHAT)?);
+        r.skip(WHAT, 2)?;
+        let matching = read_match(r)?;
+        let instructions = read_instructions(r.take_rest())?;
+        let flow = Flow { table, priority, cookie, matching, instructions };
+        Ok(Self {
+            command,
+            cookie_mask,
+            idle_timeout,
+            hard_timeout,
+            buffer_id,
+            out_port,
+            out_group,
+            flags,
+            flow,
+        })
+    }
+}
+
+/// Appends the body of a group-mod.
+pub(super) fn put_group_mod(
+    command: GroupModCommand,
+    group: &Group,
+    watch: &[Watch],
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    out.put_u16(command.into());
+    out.put_u8(put_kind(group.kind));
+    out.put_zeros(1);
+    out.put_u32(group.id.0);
+    put_buckets(&group.buckets, watch, out)
+}
+
+impl GroupMod {
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_group_mod(self.command, &self.group, &self.watch, out)
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        const WHAT: &str = "group-mod";
+        let command = r.u16(WHAT)?.into();
+        let kind = read_kind(r.u8(WHAT)?)?;
+        r.skip(WHAT, 1)?;
+        let id = GroupId(r.u32(WHAT)?);
+        let (buckets, watch) = read_buckets(r)?;
+        Ok(Self { command, group: Group { id, kind, buckets }, watch })
+    }
+}
+
+// OFPMBT_*.
+const BAND_DROP: u16 = 1;
+const BAND_DSCP_REMARK: u16 = 2;
+
+impl MeterBand {
+    fn put(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let (kind, rate, burst, prec_level) = match *self {
+            Self::Drop { rate, burst } => (BAND_DROP, rate, burst, 0),
+            Self::DscpRemark { rate, burst, prec_level } => (BAND_DSCP_REMARK, rate, burst, prec_level),
+            Self::Unknown(ref bytes) => return crate::codec::action::put_raw("meter band", bytes, out),
+        };
+        out.put_u16(kind);
+        out.put_u16(16);
+        out.put_u32(rate);
+        out.put_u32(burst);
+        out.put_u8(prec_level);
+        out.put_zeros(3);
+        Ok(())
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        const WHAT: &str = "meter band";
+        let mut r = Reader::new(bytes);
+        let kind = r.u16(WHAT)?;
+        r.skip(WHAT, 2)?;
+        if !matches!(kind, BAND_DROP | BAND_DSCP_REMARK) {
+            return Ok(Self::Unknown(bytes.to_vec()));
+        }
+        if bytes.len() != 16 {
+            return Err(DecodeError::BadLength { what: WHAT, len: bytes.len() });
+        }
+        let (rate, burst) = (r.u32(WHAT)?, r.u32(WHAT)?);
+        let prec_level = r.u8(WHAT)?;
+        Ok(if kind == BAND_DROP {
+            Self::Drop { rate, burst }
+        } else {
+            Self::DscpRemark { rate, burst, prec_level }
+        })
+    }
+}
+
+impl Meter {
+    /// Appends flags, id and bands, as they stand in meter-mod and meter-config.
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.put_u16(self.flags.0);
+        out.put_u32(self.id.0);
+        self.bands.iter().try_for_each(|band| band.put(out))
+    }
+
+    /// Reads flags, id and bands to the end of the reader.
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let flags = MeterFlags(r.u16("meter")?);
+        let id = MeterId(r.u32("meter")?);
+        let mut bands = Vec::new();
+        while !r.is_empty() {
+            bands.push(MeterBand::read(r.element("meter band", 2, 8, 8)?)?);
+        }
+        Ok(Self { id, flags, bands })
+    }
+}
+
+impl MeterMod {
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.put_u16(self.command.into());
+        self.meter.put(out)
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { command: r.u16("meter-mod")?.into(), meter: Meter::read(r)? })
+    }
 }

@@ -1,6 +1,9 @@
 //! Messages that open, keep and configure a session: OpenFlow 1.3.5, 7.1, 7.3.1, 7.3.2, 7.3.9, 7.3.10, 7.5.
 
-use crate::code::{bit_set, open_enum};
+use crate::{
+    code::{bit_set, open_enum},
+    wire::{DecodeError, Put, Reader},
+};
 use packet::DatapathId;
 
 /// OFPT_HELLO: the versions a side speaks.
@@ -23,8 +26,8 @@ pub struct Features {
     pub n_tables: u8,
     /// 0 = main connection.
     pub auxiliary_id: u8,
-    /// OFPC_* bits.
-    pub capabilities: u32,
+    /// What it can do.
+    pub capabilities: Capabilities,
     /// Reserved word, kept.
     pub reserved: u32,
 }
@@ -116,21 +119,136 @@ bit_set! {
     }
 }
 
-/// An OFPT_ERROR, of the specification or of an experimenter.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ErrorMessage {
-    /// OFPET_*: what kind of request failed; 0xffff = experimenter.
-    pub kind: u16,
-    /// The code within the kind; of an experimenter error its type.
-    pub code: u16,
-    /// Whose error it is where `kind` is 0xffff.
-    pub experimenter: Option<u32>,
-    /// The message that failed (Open vSwitch sends it whole), or a text where the hello failed.
-    pub data: Vec<u8>,
+/// OFPHET_VERSIONBITMAP.
+const VERSION_BITMAP: u16 = 1;
+
+impl Hello {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        if let Some(bitmap) = self.bitmap {
+            out.put_u16(VERSION_BITMAP);
+            out.put_u16(8);
+            out.put_u32(bitmap);
+        }
+    }
+
+    /// Reads what can be read: a hello must not fail because of elements nobody knows (OpenFlow 1.3.5, 7.5.1), and
+    /// an element without a sound length ends the list.
+    pub(super) fn read(version: u8, r: &mut Reader<'_>) -> Self {
+        let mut bitmap = None;
+        let mut rest = r.take_rest();
+        while let Some((kind, mut body)) = Self::element(&mut rest) {
+            if kind == VERSION_BITMAP && bitmap.is_none() {
+                bitmap = body.u32("hello").ok();
+            }
+        }
+        Self { version, bitmap }
+    }
+
+    fn element<'a>(r: &mut Reader<'a>) -> Option<(u16, Reader<'a>)> {
+        let kind = r.u16("hello").ok()?;
+        let len = usize::from(r.u16("hello").ok()?);
+        let body = r.take("hello", len.checked_sub(4)?).ok()?;
+        // The last element may come without its padding.
+        let padding = (len.next_multiple_of(8) - len).min(r.len());
+        r.skip("hello", padding).ok()?;
+        Some((kind, Reader::new(body)))
+    }
+
+    /// The versions the sender speaks, bit n = version n. Without a bitmap every version up to the header's
+    /// (OpenFlow 1.3.5, 6.3.1).
+    pub fn versions(&self) -> u32 {
+        self.bitmap.unwrap_or_else(|| match u32::from(self.version) {
+            version @ 0..=30 => (1 << (version + 1)) - 2,
+            _ => u32::MAX - 1,
+        })
+    }
 }
 
-impl std::fmt::Display for ErrorMessage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "error type {} code {}", self.kind, self.code)
+impl Features {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        out.put_u64(self.datapath_id.0);
+        out.put_u32(self.n_buffers);
+        out.put_u8(self.n_tables);
+        out.put_u8(self.auxiliary_id);
+        out.put_zeros(2);
+        out.put_u32(self.capabilities.0);
+        out.put_u32(self.reserved);
     }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        const WHAT: &str = "features";
+        let datapath_id = DatapathId(r.u64(WHAT)?);
+        let n_buffers = r.u32(WHAT)?;
+        let [n_tables, auxiliary_id, ..] = r.array::<4>(WHAT)?;
+        let capabilities = Capabilities(r.u32(WHAT)?);
+        Ok(Self { datapath_id, n_buffers, n_tables, auxiliary_id, capabilities, reserved: r.u32(WHAT)? })
+    }
+}
+
+impl SwitchConfig {
+    pub(super) fn put(self, out: &mut Vec<u8>) {
+        out.put_u16(self.flags);
+        out.put_u16(self.miss_send_len);
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { flags: r.u16("config")?, miss_send_len: r.u16("config")? })
+    }
+}
+
+impl RoleChange {
+    pub(super) fn put(self, out: &mut Vec<u8>) {
+        out.put_u32(self.role.into());
+        out.put_zeros(4);
+        out.put_u64(self.generation_id);
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let role = r.u32("role")?.into();
+        r.skip("role", 4)?;
+        Ok(Self { role, generation_id: r.u64("role")? })
+    }
+}
+
+impl RoleStatus {
+    pub(super) fn put(self, out: &mut Vec<u8>) {
+        out.put_u32(self.role.into());
+        out.put_u8(self.reason);
+        out.put_zeros(3);
+        out.put_u64(self.generation_id);
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let role = r.u32("role-status")?.into();
+        let reason = r.u8("role-status")?;
+        r.skip("role-status", 3)?;
+        let generation_id = r.u64("role-status")?;
+        // Properties may follow; none is defined that matters here.
+        r.take_rest();
+        Ok(Self { role, reason, generation_id })
+    }
+}
+
+impl AsyncConfig {
+    pub(super) fn put(self, out: &mut Vec<u8>) {
+        for mask in [self.packet_in, self.port_status, self.flow_removed].into_iter().flatten() {
+            out.put_u32(mask);
+        }
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut pair = || Ok([r.u32("async config")?, r.u32("async config")?]);
+        Ok(Self { packet_in: pair()?, port_status: pair()?, flow_removed: pair()? })
+    }
+}
+
+/// Appends NXT_SET_CONTROLLER_ID's body.
+pub(super) fn put_controller_id(id: u16, out: &mut Vec<u8>) {
+    out.put_zeros(6);
+    out.put_u16(id);
+}
+
+pub(super) fn read_controller_id(r: &mut Reader<'_>) -> Result<u16, DecodeError> {
+    r.skip("controller id", 6)?;
+    r.u16("controller id")
 }
