@@ -61,7 +61,8 @@ pub enum GroupType {
     FastFailover,
 }
 
-/// One choice of a group.
+/// One choice of a group. In a fast-failover group it is alive while the first port or group that it sends to is; a
+/// bucket of a foreign group that watches something else is read without that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Bucket {
     /// Share of a `Select` group; 0 elsewhere.

@@ -4,7 +4,8 @@
 //! Here a flow is two byte strings, its match and its instructions, as they stand on the wire.
 
 use crate::{
-    flow::TableId,
+    codec::{instruction::read_instructions, oxm::read_match as decode_match},
+    flow::{Flow, TableId},
     message::{BundleFlags, FlowModCommand, Header, VERSION, Xid},
     wire::{DecodeError, EncodeError, Put, Reader},
 };
@@ -71,6 +72,20 @@ pub struct RawFlowPart<'a> {
 }
 
 impl RawFlow<'_> {
+    /// The flow as a value.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if match or instructions are not what they should be.
+    pub fn decode(&self) -> Result<Flow, DecodeError> {
+        Ok(Flow {
+            table: self.table,
+            priority: self.priority,
+            cookie: self.cookie,
+            matching: decode_match(&mut Reader::new(self.matching))?,
+            instructions: read_instructions(Reader::new(self.instructions))?,
+        })
+    }
+
     /// Appends a flow-mod without timeouts. A deletion carries no instructions, and goes by match and priority only.
     ///
     /// # Errors
@@ -225,6 +240,13 @@ fn read_match<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        action::Action,
+        field::Field,
+        flow::Instruction,
+        matching::Match,
+        message::{FlowFlags, encode_bundle_add_flow, encode_flow_mod},
+    };
 
     /// The entry of a dump for a flow, as a switch would write it.
     fn entry(flow: &RawFlow<'_>) -> Vec<u8> {
@@ -291,6 +313,39 @@ mod tests {
                 }
             },
         );
+    }
+
+    #[test]
+    fn raw_and_decoded_flows_make_the_same_messages() {
+        let flow = Flow {
+            table: TableId(3),
+            priority: 300,
+            cookie: 0x0102_0304_0506_0708,
+            matching: Match::new().with(Field::EthType, 0x0800_u16).with(Field::Reg(3), 7_u32),
+            instructions: vec![Instruction::Apply(vec![Action::DecTtl]), Instruction::Goto(TableId(9))],
+        };
+        let (command, flags) = (FlowModCommand::Add, FlowFlags::NONE);
+        let mut message = Vec::new();
+        encode_flow_mod(Xid(9), command, flags, &flow, &mut message).unwrap();
+        let matching_len = usize::from(u16::from_be_bytes([message[50], message[51]])).next_multiple_of(8);
+        let raw = RawFlow {
+            table: flow.table,
+            priority: flow.priority,
+            cookie: flow.cookie,
+            matching: &message[48..48 + matching_len],
+            instructions: &message[48 + matching_len..],
+        };
+        assert_eq!(raw.decode(), Ok(flow.clone()));
+
+        let mut again = Vec::new();
+        raw.encode_flow_mod(Xid(9), command, &mut again).unwrap();
+        assert_eq!(again, message);
+
+        let (mut bundled, mut expected) = (Vec::new(), Vec::new());
+        raw.encode_bundle_add(Xid(9), 5, BundleFlags::ORDERED, command, &mut bundled).unwrap();
+        let flow_bundled =
+            encode_bundle_add_flow(Xid(9), 5, BundleFlags::ORDERED, command, flags, &flow, &mut expected);
+        assert_eq!((flow_bundled, bundled), (Ok(()), expected));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::{
     code::{bit_set, open_enum},
     codec::{
-        group::{put_buckets, put_kind, put_optional, read_buckets, read_kind, read_optional},
+        group::{put_group, put_optional, read_group, read_optional},
         instruction::{put_instructions, read_instructions},
         oxm::{put_match, read_match},
     },
@@ -81,20 +81,6 @@ open_enum! {
     }
 }
 
-/// What keeps a bucket alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Watch {
-    /// A port that must be up; `OfPort::ANY` = none.
-    pub port: OfPort,
-    /// A group that must be live.
-    pub group: Option<GroupId>,
-}
-
-impl Watch {
-    /// Always alive.
-    pub const NOTHING: Self = Self { port: OfPort::ANY, group: None };
-}
-
 /// OFPT_GROUP_MOD.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GroupMod {
@@ -102,8 +88,6 @@ pub struct GroupMod {
     pub command: GroupModCommand,
     /// The group.
     pub group: Group,
-    /// What each bucket watches; empty = none watches anything.
-    pub watch: Vec<Watch>,
 }
 
 open_enum! {
@@ -285,29 +269,19 @@ impl FlowMod {
 pub(super) fn put_group_mod(
     command: GroupModCommand,
     group: &Group,
-    watch: &[Watch],
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
     out.put_u16(command.into());
-    out.put_u8(put_kind(group.kind));
-    out.put_zeros(1);
-    out.put_u32(group.id.0);
-    put_buckets(&group.buckets, watch, out)
+    put_group(group, out)
 }
 
 impl GroupMod {
     pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        put_group_mod(self.command, &self.group, &self.watch, out)
+        put_group_mod(self.command, &self.group, out)
     }
 
     pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        const WHAT: &str = "group-mod";
-        let command = r.u16(WHAT)?.into();
-        let kind = read_kind(r.u8(WHAT)?)?;
-        r.skip(WHAT, 1)?;
-        let id = GroupId(r.u32(WHAT)?);
-        let (buckets, watch) = read_buckets(r)?;
-        Ok(Self { command, group: Group { id, kind, buckets }, watch })
+        Ok(Self { command: r.u16("group-mod")?.into(), group: read_group(r)? })
     }
 }
 

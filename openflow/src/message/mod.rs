@@ -13,11 +13,11 @@ pub use bundle::{BundleAdd, BundleControl, BundleControlKind, BundleFlags};
 pub use error::ErrorMessage;
 pub use flow_mod::{
     FlowFlags, FlowMod, FlowModCommand, GroupMod, GroupModCommand, Meter, MeterBand, MeterFlags, MeterMod,
-    MeterModCommand, Watch,
+    MeterModCommand,
 };
 pub use monitor::{FlowMonitorRequest, FlowUpdate, MonitorFlags, MonitoredFlow};
 pub use multipart::{
-    AggregateStats, FlowFilter, FlowStats, GroupDesc, GroupStats, MeterFeatures, MeterStats, MultipartReply,
+    AggregateStats, FlowFilter, FlowStats, GroupStats, MeterFeatures, MeterStats, MultipartReply,
     MultipartRequest, PortStats, SwitchDesc, TableStats,
 };
 pub use packets::{
@@ -500,7 +500,7 @@ pub fn encode_group_mod(
     group: &Group,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    framed(VERSION, kind::GROUP_MOD, xid, out, |out| flow_mod::put_group_mod(command, group, &[], out))
+    framed(VERSION, kind::GROUP_MOD, xid, out, |out| flow_mod::put_group_mod(command, group, out))
 }
 
 /// Appends an ONF bundle-add of what `inner` appends; `inner` must use the same xid.

@@ -1,9 +1,9 @@
 //! Multipart requests and replies: OpenFlow 1.3.5, 7.3.5.
 
 use super::{
-    FlowFlags, Meter, PortDesc, Watch,
+    FlowFlags, Meter, PortDesc,
     monitor::{FlowMonitorRequest, FlowUpdate},
-    stats::{put_meter_config, read_meter_config},
+    stats::{put_group_desc, put_meter_config, read_group_desc, read_meter_config},
 };
 use crate::{
     codec::{
@@ -85,7 +85,7 @@ pub enum MultipartReply {
     /// Counters of groups.
     GroupStats(Vec<GroupStats>),
     /// Groups.
-    GroupDesc(Vec<GroupDesc>),
+    GroupDesc(Vec<Group>),
     /// Counters of meters.
     MeterStats(Vec<MeterStats>),
     /// Meters.
@@ -217,16 +217,6 @@ pub struct GroupStats {
     pub duration_nsec: u32,
     /// (packets, octets) of each bucket.
     pub buckets: Vec<(u64, u64)>,
-}
-
-/// One group of OFPMP_GROUP_DESC.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GroupDesc {
-    /// The group.
-    pub group: Group,
-    /// What each bucket watches; empty = none watches anything, as in every group sent by
-    /// [`Change::Group`](crate::Change::Group).
-    pub watch: Vec<Watch>,
 }
 
 /// One meter of OFPMP_METER.
@@ -442,7 +432,7 @@ impl MultipartReply {
         match self {
             Self::Desc(desc) => desc.put(out),
             Self::Flow(list) => list.iter().try_for_each(|entry| entry.put(out)),
-            Self::GroupDesc(list) => list.iter().try_for_each(|entry| entry.put(out)),
+            Self::GroupDesc(list) => list.iter().try_for_each(|group| put_group_desc(group, out)),
             Self::GroupStats(list) => list.iter().try_for_each(|entry| entry.put(out)),
             Self::MeterStats(list) => list.iter().try_for_each(|entry| entry.put(out)),
             Self::MeterConfig(list) => list.iter().try_for_each(|meter| put_meter_config(meter, out)),
@@ -502,7 +492,7 @@ impl MultipartReply {
             TABLE => Self::Table(read_list(r, TableStats::read)?),
             PORT_STATS => Self::PortStats(read_list(r, PortStats::read)?),
             GROUP => Self::GroupStats(read_list(r, GroupStats::read)?),
-            GROUP_DESC => Self::GroupDesc(read_list(r, GroupDesc::read)?),
+            GROUP_DESC => Self::GroupDesc(read_list(r, read_group_desc)?),
             METER => Self::MeterStats(read_list(r, MeterStats::read)?),
             METER_CONFIG => Self::MeterConfig(read_list(r, read_meter_config)?),
             METER_FEATURES => Self::MeterFeatures(MeterFeatures::read(r)?),

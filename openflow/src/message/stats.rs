@@ -3,13 +3,12 @@
 use super::{
     FlowFlags, Meter,
     multipart::{
-        AggregateStats, FlowStats, GroupDesc, GroupStats, MeterFeatures, MeterStats, PortStats, SwitchDesc,
-        TableStats,
+        AggregateStats, FlowStats, GroupStats, MeterFeatures, MeterStats, PortStats, SwitchDesc, TableStats,
     },
 };
 use crate::{
     codec::{
-        group::{put_buckets, put_kind, read_buckets, read_kind},
+        group::{put_group, read_group},
         instruction::{put_instructions, read_instructions},
         oxm::{put_match, read_match},
     },
@@ -229,27 +228,18 @@ impl GroupStats {
     }
 }
 
-impl GroupDesc {
-    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let start = out.len();
-        out.put_u16(0);
-        out.put_u8(put_kind(self.group.kind));
-        out.put_zeros(1);
-        out.put_u32(self.group.id.0);
-        put_buckets(&self.group.buckets, &self.watch, out)?;
-        out.patch_len("group description", start, 0)
-    }
+/// Appends one entry of OFPMP_GROUP_DESC.
+pub(super) fn put_group_desc(group: &Group, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let start = out.len();
+    out.put_u16(0);
+    put_group(group, out)?;
+    out.patch_len("group", start, 0)
+}
 
-    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        const WHAT: &str = "group description";
-        let mut r = Reader::new(r.element(WHAT, 0, 8, 8)?);
-        r.skip(WHAT, 2)?;
-        let kind = read_kind(r.u8(WHAT)?)?;
-        r.skip(WHAT, 1)?;
-        let id = GroupId(r.u32(WHAT)?);
-        let (buckets, watch) = read_buckets(&mut r)?;
-        Ok(Self { group: Group { id, kind, buckets }, watch })
-    }
+pub(super) fn read_group_desc(r: &mut Reader<'_>) -> Result<Group, DecodeError> {
+    let mut r = Reader::new(r.element("group", 0, 8, 8)?);
+    r.skip("group", 2)?;
+    read_group(&mut r)
 }
 
 impl MeterStats {
