@@ -49,6 +49,7 @@ pub struct Wanted {
 pub struct Chassis {
     pub(super) id: ChassisId,
     pub(super) local: LocalSwitch,
+    pub(super) plugged: HashMap<OfPort, PortId>,
     pub(super) slice: Slice,
     pub(super) slice_is_stale: bool,
     pub(super) floods: HashMap<NetworkId, BTreeMap<u16, BTreeSet<OfPort>>>,
@@ -84,6 +85,7 @@ impl Chassis {
         Self {
             id,
             local: LocalSwitch::default(),
+            plugged: HashMap::new(),
             slice: Slice::default(),
             slice_is_stale: true,
             floods: HashMap::new(),

@@ -13,6 +13,7 @@ use crate::{
 };
 use ipnet::IpNet;
 use openflow::MeterId;
+use packet::OfPort;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -61,6 +62,12 @@ impl Compiler {
         self.chassis.get(id).map(|chassis| &chassis.local)
     }
 
+    /// The logical port behind a port of a chassis' switch.
+    pub fn port_at(&self, id: &ChassisId, ofport: OfPort) -> Option<&Record<Port>> {
+        let port = self.chassis.get(id)?.plugged.get(&ofport)?;
+        self.view.model().ports.get(port)
+    }
+
     /// Moves the model on.
     pub fn apply(&mut self, changes: &[Change]) {
         for change in changes {
@@ -102,6 +109,7 @@ impl Compiler {
     /// Takes over what OVSDB says of a chassis' switch.
     pub fn set_local(&mut self, id: &ChassisId, local: LocalSwitch) {
         let Some(chassis) = self.chassis.get_mut(id) else { return };
+        chassis.plugged = local.ports.iter().map(|(id, ofport)| (*ofport, id.clone())).collect();
         let old = std::mem::replace(&mut chassis.local, local);
         let (before, after) = (&old.ports, &chassis.local.ports);
         let moved: Vec<PortId> = before

@@ -5,6 +5,7 @@
 //! became known. [`Compiler`] keeps the result of every unit and knows which units a change may touch; compiling all
 //! of them again gives the same ([`Compiler::recompute`]), which is tested for every order of arrival.
 
+mod answer;
 mod chassis;
 mod compiler;
 mod desired;
@@ -12,6 +13,7 @@ mod slice;
 mod units;
 mod view;
 
+pub use answer::NoAnswer;
 pub use chassis::{Chassis, LocalSwitch, TunnelType, Wanted};
 pub use compiler::Compiler;
 pub use desired::{Delta, Desired, EncodedFlow, Meter, Unit};

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{
-        Change, ChassisId, Model, Network, NetworkId, Object, ObjectKey, Port, PortId, Record, Router, RouterId,
+        Change, ChassisId, Kind, Model, Network, NetworkId, Object, ObjectId, ObjectKey, Port, PortId, Record, Router, RouterId,
         Subnet, SubnetId,
     },
     pipeline::macs,
@@ -28,6 +28,7 @@ pub struct View {
     claims: Index<(NetworkId, IpAddr), Claim>,
     open_ports: HashMap<NetworkId, usize>,
     segments: HashMap<&'static str, usize>,
+    names: HashMap<(Kind, ObjectKey), ObjectId>,
 }
 
 type Index<K, V> = HashMap<K, BTreeSet<V>>;
@@ -63,9 +64,11 @@ impl View {
         let id = change.id();
         let old = self.model.apply(change);
         if let Some(record) = &old {
+            self.names.remove(&(record.spec.kind(), record.key));
             self.index(&record.spec, false);
         }
         if let Some(record) = self.model.get(&id) {
+            self.names.insert((record.spec.kind(), record.key), id);
             self.index(&record.spec, true);
         }
         old
@@ -182,6 +185,23 @@ impl View {
                 mac: interface.mac.unwrap_or_else(|| macs::router(router.key)),
             })
         })
+    }
+
+    /// The object that a key stands for.
+    pub fn named(&self, kind: Kind, key: ObjectKey) -> Option<&ObjectId> {
+        self.names.get(&(kind, key))
+    }
+
+    /// The network of a key.
+    pub fn network_named(&self, key: ObjectKey) -> Option<&Record<Network>> {
+        let ObjectId::Network(id) = self.named(Kind::Network, key)? else { return None };
+        self.model.networks.get(id)
+    }
+
+    /// The router of a key, which is its VRF.
+    pub fn router_named(&self, key: ObjectKey) -> Option<&Record<Router>> {
+        let ObjectId::Router(id) = self.named(Kind::Router, key)? else { return None };
+        self.model.routers.get(id)
     }
 
     /// The key of a chassis.

@@ -6,52 +6,43 @@ use super::{
     register,
 };
 use openflow::{Action, Field, Instruction, Match, MeterId, SubField, action::ControllerAction};
-use packet::OfPort;
+use packet::{
+    OfPort,
+    header::{ethertype, icmp_type, protocol},
+};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Ethernet types and IP protocols, as IANA numbers them.
-pub(super) mod wire {
-    pub(crate) const IPV4: u16 = 0x0800;
-    pub(crate) const ARP: u16 = 0x0806;
-    pub(crate) const IPV6: u16 = 0x86dd;
-    pub(crate) const DOT1Q: u16 = 0x8100;
-    pub(crate) const ICMP: u8 = 1;
-    pub(crate) const UDP: u8 = 17;
-    pub(crate) const ICMPV6: u8 = 58;
-    pub(crate) const ARP_REQUEST: u16 = 1;
-    pub(crate) const ARP_REPLY: u16 = 2;
-    pub(crate) const ECHO_REPLY: u8 = 0;
-    pub(crate) const ECHO: u8 = 8;
-    pub(crate) const ECHO6: u8 = 128;
-    pub(crate) const ECHO_REPLY6: u8 = 129;
-    pub(crate) const MLD2_REPORT: u8 = 143;
-    pub(crate) const ROUTER_SOLICIT: u8 = 133;
-    pub(crate) const ROUTER_ADVERT: u8 = 134;
-    pub(crate) const NEIGHBOUR_SOLICIT: u8 = 135;
-    pub(crate) const NEIGHBOUR_ADVERT: u8 = 136;
-    pub(crate) const REDIRECT: u8 = 137;
-    /// The bit of an Ethernet address that says "group" (IEEE 802-2014, 8.2.2), as a 48-bit integer.
-    pub(crate) const GROUP_BIT: u64 = 1 << 40;
+/// ARP opcodes (RFC 826).
+pub(super) mod arp_op {
+    pub(crate) const REQUEST: u16 = 1;
+    pub(crate) const REPLY: u16 = 2;
 }
+
+/// ICMPv6 types that only port security names (RFC 4861, 4.1 and 4.2; RFC 3810, 5.2).
+const ROUTER_SOLICIT: u8 = 133;
+const ROUTER_ADVERT: u8 = 134;
+const MLD2_REPORT: u8 = 143;
+/// The bit of an Ethernet address that says "group" (IEEE 802-2014, 8.2.2), as a 48-bit integer.
+pub(super) const GROUP_BIT: u64 = 1 << 40;
 
 /// A match on IPv4 packets.
 pub(super) fn ipv4() -> Match {
-    Match::new().with(Field::EthType, wire::IPV4)
+    Match::new().with(Field::EthType, ethertype::IPV4)
 }
 
 /// A match on IPv6 packets.
 pub(super) fn ipv6() -> Match {
-    Match::new().with(Field::EthType, wire::IPV6)
+    Match::new().with(Field::EthType, ethertype::IPV6)
 }
 
 /// A match on ICMPv6 messages of one type.
 pub(super) fn icmpv6(kind: u8) -> Match {
-    ipv6().with(Field::IpProto, wire::ICMPV6).with(Field::Icmpv6Type, kind)
+    ipv6().with(Field::IpProto, protocol::ICMPV6).with(Field::Icmpv6Type, kind)
 }
 
 /// A match on ARP packets.
 pub(super) fn arp() -> Match {
-    Match::new().with(Field::EthType, wire::ARP)
+    Match::new().with(Field::EthType, ethertype::ARP)
 }
 
 /// Everything of [`super::UnitId::BASE`].
@@ -78,19 +69,19 @@ fn misses(sink: &mut Sink) {
 /// 6.3.7), and multicast listener reports (RFC 3810, 5.2.13).
 fn port_security(sink: &mut Sink) {
     let (ip_sec, nd_sec) = (Table::LsInPortSecIp, Table::LsInPortSecNd);
-    let dhcp = ipv4().with(Field::IpProto, wire::UDP).with(Field::UdpSrc, 68_u16).with(Field::UdpDst, 67_u16);
+    let dhcp = ipv4().with(Field::IpProto, protocol::UDP).with(Field::UdpSrc, 68_u16).with(Field::UdpDst, 67_u16);
     let dhcp = dhcp.with(Field::Ipv4Src, Ipv4Addr::UNSPECIFIED).with(Field::Ipv4Dst, Ipv4Addr::BROADCAST);
     sink.flow(ip_sec, priority::CLASS, dhcp, vec![], Some(Table::LsInArpNdRsp));
-    let probe = arp().with(Field::ArpOp, wire::ARP_REQUEST).with(Field::ArpSpa, Ipv4Addr::UNSPECIFIED);
+    let probe = arp().with(Field::ArpOp, arp_op::REQUEST).with(Field::ArpSpa, Ipv4Addr::UNSPECIFIED);
     sink.flow(ip_sec, priority::CLASS, probe, vec![], Some(Table::LsInArpNdRsp));
-    for kind in [wire::NEIGHBOUR_SOLICIT, wire::ROUTER_SOLICIT, wire::MLD2_REPORT] {
+    for kind in [icmp_type::ND_SOLICIT, ROUTER_SOLICIT, MLD2_REPORT] {
         let unspecified = icmpv6(kind).with(Field::Ipv6Src, Ipv6Addr::UNSPECIFIED);
         sink.flow(ip_sec, priority::CLASS, unspecified, vec![], Some(nd_sec));
     }
     // A solicitation without a link-layer option says nothing of its sender's MAC; with one it must be the port's.
-    let silent = icmpv6(wire::NEIGHBOUR_SOLICIT).with(Field::NdSll, packet::MacAddr::ZERO);
+    let silent = icmpv6(icmp_type::ND_SOLICIT).with(Field::NdSll, packet::MacAddr::ZERO);
     sink.flow(nd_sec, priority::EXACT, silent, vec![], Some(Table::LsInArpNdRsp));
-    for kind in [wire::NEIGHBOUR_SOLICIT, wire::NEIGHBOUR_ADVERT, wire::ROUTER_ADVERT, wire::REDIRECT] {
+    for kind in [icmp_type::ND_SOLICIT, icmp_type::ND_ADVERT, ROUTER_ADVERT, icmp_type::ND_REDIRECT] {
         sink.flow(nd_sec, priority::CLASS, icmpv6(kind), vec![], None);
     }
 }
@@ -99,7 +90,7 @@ fn port_security(sink: &mut Sink) {
 fn answers(sink: &mut Sink) {
     // Duplicate address detection: its solicitation has no option that could become the answer's, so it is left to
     // the owner of the address.
-    let dad = icmpv6(wire::NEIGHBOUR_SOLICIT).with(Field::NdSll, packet::MacAddr::ZERO);
+    let dad = icmpv6(icmp_type::ND_SOLICIT).with(Field::NdSll, packet::MacAddr::ZERO);
     sink.flow(Table::LsInArpNdRsp, priority::GUARD, dad, vec![], Some(Table::LrInAdmission));
 
     let whole = SubField::whole;
@@ -108,7 +99,7 @@ fn answers(sink: &mut Sink) {
     let arp_reply = vec![
         copy(mac(Field::EthSrc), mac(Field::EthDst)),
         copy(register::ANSWER_MAC, mac(Field::EthSrc)),
-        Action::set(Field::ArpOp, wire::ARP_REPLY),
+        Action::set(Field::ArpOp, arp_op::REPLY),
         copy(mac(Field::ArpSha), mac(Field::ArpTha)),
         copy(register::ANSWER_MAC, mac(Field::ArpSha)),
         copy(whole(Field::ArpTpa), register::SWAP),
@@ -125,16 +116,17 @@ fn answers(sink: &mut Sink) {
             copy(register::ANSWER_MAC, mac(Field::EthSrc)),
             copy(whole(Field::Ipv6Src), whole(Field::Ipv6Dst)),
             copy(whole(Field::NdTarget), whole(Field::Ipv6Src)),
-            Action::set(Field::Icmpv6Type, wire::NEIGHBOUR_ADVERT),
+            Action::set(Field::Icmpv6Type, icmp_type::ND_ADVERT),
             Action::set(Field::NdReserved, flags),
             // The source link-layer option becomes the target's.
             Action::set(Field::NdOptionsType, 2_u8),
-            copy(register::ANSWER_MAC, mac(Field::NdTll)),
-            Action::output(OfPort::IN_PORT),
         ];
-        let matching = register::ND_ROUTER.is(icmpv6(wire::NEIGHBOUR_SOLICIT), router);
-        sink.flow(Table::LsOutArpNdRsp, priority::CLASS, matching, advert, None);
+        let matching = register::ND_ROUTER.is(icmpv6(icmp_type::ND_SOLICIT), router);
+        sink.flow(Table::LsOutArpNdRsp, priority::CLASS, matching, advert, Some(Table::LsOutNdAdvert));
     }
+    let option = vec![copy(register::ANSWER_MAC, mac(Field::NdTll)), Action::output(OfPort::IN_PORT)];
+    let advert = icmpv6(icmp_type::ND_ADVERT);
+    sink.flow(Table::LsOutNdAdvert, priority::CLASS, advert, option, None);
 }
 
 fn router(sink: &mut Sink) {
@@ -179,11 +171,11 @@ fn outputs(sink: &mut Sink) {
 fn icmp_errors(sink: &mut Sink) {
     let table = Table::LrOutIcmpError;
     for kind in [3_u8, 4, 5, 11, 12] {
-        let error = ipv4().with(Field::IpProto, wire::ICMP).with(Field::Icmpv4Type, kind);
+        let error = ipv4().with(Field::IpProto, protocol::ICMP).with(Field::Icmpv4Type, kind);
         sink.flow(table, priority::GUARD, error, vec![], None);
     }
     // ICMPv6 errors have types below 128 (RFC 4443, 2.1).
-    let error = ipv6().with(Field::IpProto, wire::ICMPV6).with_masked(Field::Icmpv6Type, 0_u8, 0x80_u8);
+    let error = ipv6().with(Field::IpProto, protocol::ICMPV6).with_masked(Field::Icmpv6Type, 0_u8, 0x80_u8);
     sink.flow(table, priority::GUARD, error, vec![], None);
     for family in [ipv4(), ipv6()] {
         sink.flow(table, priority::GUARD, family.with_masked(Field::IpFrag, 2_u8, 2_u8), vec![], None);

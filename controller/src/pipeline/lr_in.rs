@@ -2,7 +2,7 @@
 
 use super::{
     Sink, Table,
-    base::{ipv4, ipv6, wire},
+    base::{ipv4, ipv6},
     ls_in::mac_bits,
     priority,
     punt::IcmpReason,
@@ -10,7 +10,10 @@ use super::{
 };
 use ipnet::IpNet;
 use openflow::{Action, Bucket, Field, Group, GroupId, GroupType, Match, SubField};
-use packet::{MacAddr, OfPort};
+use packet::{
+    MacAddr, OfPort,
+    header::{icmp_type, protocol},
+};
 use std::net::IpAddr;
 
 /// TTL or hop limit of packets that a router sends itself (RFC 1700, "IP time to live").
@@ -65,12 +68,12 @@ pub fn own_address(sink: &mut Sink, vrf: u32, ip: IpAddr) {
     let copy = |src, dst| Action::Move { src, dst };
     let (echo, source, destination, kind, reply, swap) = match ip {
         IpAddr::V4(_) => {
-            let echo = to(ip).with(Field::IpProto, wire::ICMP).with(Field::Icmpv4Type, wire::ECHO);
-            (echo, Field::Ipv4Src, Field::Ipv4Dst, Field::Icmpv4Type, wire::ECHO_REPLY, register::SWAP)
+            let echo = to(ip).with(Field::IpProto, protocol::ICMP).with(Field::Icmpv4Type, icmp_type::ECHO_REQUEST);
+            (echo, Field::Ipv4Src, Field::Ipv4Dst, Field::Icmpv4Type, icmp_type::ECHO_REPLY, register::SWAP)
         }
         IpAddr::V6(_) => {
-            let echo = to(ip).with(Field::IpProto, wire::ICMPV6).with(Field::Icmpv6Type, wire::ECHO6);
-            (echo, Field::Ipv6Src, Field::Ipv6Dst, Field::Icmpv6Type, wire::ECHO_REPLY6, register::SWAP6)
+            let echo = to(ip).with(Field::IpProto, protocol::ICMPV6).with(Field::Icmpv6Type, icmp_type::V6_ECHO_REQUEST);
+            (echo, Field::Ipv6Src, Field::Ipv6Dst, Field::Icmpv6Type, icmp_type::V6_ECHO_REPLY, register::SWAP6)
         }
     };
     let answer = vec![

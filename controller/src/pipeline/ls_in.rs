@@ -2,14 +2,14 @@
 
 use super::{
     Sink, Table,
-    base::{arp, icmpv6, ipv4, ipv6, wire},
+    base::{GROUP_BIT, arp, arp_op, icmpv6, ipv4, ipv6},
     macs,
     priority,
     register::{self, Source},
 };
 use ipnet::IpNet;
 use openflow::{Action, Field, Match, SubField};
-use packet::{MacAddr, OfPort, VlanId, Vni};
+use packet::{MacAddr, OfPort, VlanId, Vni, header::icmp_type};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// A frame with no 802.1Q tag.
@@ -85,7 +85,7 @@ pub fn allow_address(sink: &mut Sink, port: OfPort, mac: MacAddr, several_macs: 
             sink.flow(ip_sec, priority::EXACT, matching, vec![], Some(Table::LsInPortSecNd));
             // An advertisement names an address of the port and, if any, the port's MAC (RFC 4861, 4.4).
             for tll in [mac, MacAddr::ZERO] {
-                let matching = icmpv6(wire::NEIGHBOUR_ADVERT).with(Field::InPort, port);
+                let matching = icmpv6(icmp_type::ND_ADVERT).with(Field::InPort, port);
                 let matching = matching.with_masked(Field::NdTarget, addr, mask).with(Field::NdTll, tll);
                 sink.flow(Table::LsInPortSecNd, priority::EXACT, matching, vec![], Some(Table::LsInArpNdRsp));
             }
@@ -95,7 +95,7 @@ pub fn allow_address(sink: &mut Sink, port: OfPort, mac: MacAddr, several_macs: 
 
 /// A port's solicitations carry its own MAC as their source link-layer address.
 pub fn allow_solicitation(sink: &mut Sink, port: OfPort, mac: MacAddr) {
-    let matching = icmpv6(wire::NEIGHBOUR_SOLICIT).with(Field::InPort, port).with(Field::NdSll, mac);
+    let matching = icmpv6(icmp_type::ND_SOLICIT).with(Field::InPort, port).with(Field::NdSll, mac);
     sink.flow(Table::LsInPortSecNd, priority::EXACT, matching, vec![], Some(Table::LsInArpNdRsp));
 }
 
@@ -103,12 +103,12 @@ pub fn allow_solicitation(sink: &mut Sink, port: OfPort, mac: MacAddr) {
 pub fn answer(sink: &mut Sink, net: u32, ip: IpAddr, mac: MacAddr, router: bool) {
     let mut actions = vec![Action::RegLoad { dst: register::ANSWER_MAC, value: mac.to_u64() }];
     let matching = match ip {
-        IpAddr::V4(ip) => arp().with(Field::ArpOp, wire::ARP_REQUEST).with(Field::ArpTpa, ip),
+        IpAddr::V4(ip) => arp().with(Field::ArpOp, arp_op::REQUEST).with(Field::ArpTpa, ip),
         IpAddr::V6(ip) => {
             if router {
                 actions.push(register::ND_ROUTER.load(1));
             }
-            icmpv6(wire::NEIGHBOUR_SOLICIT).with(Field::NdTarget, ip)
+            icmpv6(icmp_type::ND_SOLICIT).with(Field::NdTarget, ip)
         }
     };
     let matching = register::NET.is(matching, net);
@@ -193,7 +193,7 @@ pub fn flood(sink: &mut Sink, net: u32, flood: &Flood) {
     }
     let next = flood.provider.then_some(Table::LsOutProvider);
     let from_here = |matching| register::SOURCE.is(register::NET.is(matching, net), Source::Local as u32);
-    let group = || Match::new().with_masked(Field::EthDst, wire::GROUP_BIT, wire::GROUP_BIT);
+    let group = || Match::new().with_masked(Field::EthDst, GROUP_BIT, GROUP_BIT);
     let table = Table::LsInL2Lkup;
     sink.flow(table, priority::CLASS + 1, from_here(group()), everywhere.clone(), next);
     sink.flow(table, priority::CLASS, register::NET.is(group(), net), local.clone(), None);

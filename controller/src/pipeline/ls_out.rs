@@ -1,8 +1,8 @@
 //! The egress of logical switches: copies, physical networks, ports.
 
-use super::{Sink, Table, base::wire, priority, register};
+use super::{Sink, Table, priority, register};
 use openflow::{Action, Field, Match};
-use packet::{MacAddr, OfPort, VlanId};
+use packet::{MacAddr, OfPort, VlanId, header::ethertype};
 
 /// How many ports or tunnels share a slice of a flood.
 pub const SLICE_SIZE: u32 = 32;
@@ -23,7 +23,7 @@ pub fn slice(sink: &mut Sink, net: u32, slice: u32, copies: Vec<Action>) {
 pub fn provider(sink: &mut Sink, net: u32, patch: OfPort, vlan: Option<VlanId>, chassis_mac: MacAddr) {
     let mut send = Vec::new();
     if let Some(vlan) = vlan {
-        send.push(Action::PushVlan(wire::DOT1Q));
+        send.push(Action::PushVlan(ethertype::VLAN));
         send.push(Action::set(Field::VlanVid, 0x1000 | vlan.get()));
     }
     send.push(Action::output(patch));

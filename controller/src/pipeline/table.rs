@@ -82,10 +82,12 @@ tables! {
     LsOutProvider = 11, "ls_out_provider", SwitchEgress, Miss::Drop;
     /// Turns the ARP request or solicitation into its answer and sends it back.
     LsOutArpNdRsp = 12, "ls_out_arp_nd_rsp", SwitchEgress, Miss::Drop;
+    /// The solicitation is an advertisement now, and only so may its link-layer option be written.
+    LsOutNdAdvert = 13, "ls_out_nd_advert", SwitchEgress, Miss::Drop;
     /// Out of a local port.
-    LsOutPort = 13, "ls_out_port", SwitchEgress, Miss::Drop;
+    LsOutPort = 14, "ls_out_port", SwitchEgress, Miss::Drop;
     /// ICMP errors: filtered, rate limited, then made by the controller.
-    LrOutIcmpError = 14, "lr_out_icmp_error", RouterEgress, Miss::Drop;
+    LrOutIcmpError = 15, "lr_out_icmp_error", RouterEgress, Miss::Drop;
 }
 
 impl Table {
