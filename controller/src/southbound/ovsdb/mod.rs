@@ -7,56 +7,21 @@
 //! Nothing is ever changed that is not ours. Rows that we create carry `external_ids:dragonflow=<role>`; other rows
 //! are read only, but for the columns of the integration bridge that [`Wanted`] names.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-};
+mod link;
+mod observed;
+mod plan;
+mod ports;
+mod task;
+mod wanted;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use ovsdb::Uuid;
 use packet::{DatapathId, MacAddr, OfPort};
 
-/// A kind of tunnel that a chassis can have; each has one port, for all remotes and keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TunnelType {
-    /// RFC 7348, on port `df-vxlan`.
-    Vxlan,
-    /// RFC 2784 with the key of RFC 2890, on port `df-gre`.
-    Gre,
-    /// RFC 8926, on port `df-geneve`.
-    Geneve,
-}
-
-/// What one chassis shall look like.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// The integration bridge; created when missing. Default "br-int".
-    pub bridge: String,
-    /// `Bridge.datapath_type` of the integration bridge, as in "netdev" or "system". `None` leaves that of an existing
-    /// bridge alone. Bridges that we create for physical networks get the type of the integration bridge, since
-    /// patch ports join only bridges of one datapath. Default `None`.
-    pub datapath_type: Option<String>,
-    /// How the switch reaches the controller.
-    pub controller: ControllerTarget,
-    /// The source address of tunnelled packets; `None` lets the routing table of the chassis choose.
-    pub encap_ip: Option<IpAddr>,
-    /// The tunnel ports to have. Default none.
-    pub tunnels: BTreeSet<TunnelType>,
-    /// From physical network to the name of the bridge that leads there. Default none.
-    pub provider_bridges: BTreeMap<String, String>,
-}
-
-/// One row of the table `Controller`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControllerTarget {
-    /// As OVS writes it: "tcp:127.0.0.1:6653", "unix:/run/dragonflow/openflow.sock" or "ssl:...".
-    pub target: String,
-    /// The longest wait between two attempts to connect, in milliseconds, 1000 at least. Default 1000: OVS would wait
-    /// up to 8 s on its own, and that is how long a restarted controller would be blind.
-    pub max_backoff_ms: u32,
-    /// Silence after which the switch asks for an echo, in milliseconds; 0 never asks. Default 5000.
-    pub inactivity_probe_ms: u32,
-}
+pub use link::{OvsdbLink, RealLink};
+pub use task::run;
+pub use wanted::{ControllerTarget, TunnelType, Wanted, WantedError};
 
 /// The newest known state of the chassis and of the connection to its database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
