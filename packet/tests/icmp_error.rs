@@ -162,6 +162,7 @@ fn plain(v6: bool) -> Recipe {
         dst: 0,
         transport: 3,
         icmp_type: 0,
+        icmp_type_any: true,
         icmp_code: false,
         fragment: 0,
         extensions: [0; 3],

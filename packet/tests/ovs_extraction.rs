@@ -16,10 +16,16 @@ use std::sync::Mutex;
 #[test]
 #[ignore = "needs ovs-ofctl"]
 fn fields_are_those_of_open_vswitch() {
-    type Case = (Recipe, Vec<(u16, u8)>, u16);
+    type Case = (Recipe, Option<(u16, [u8; 20])>, Vec<(u16, u8)>, u16);
     let frames = Mutex::new(Vec::new());
-    bolero::check!().with_iterations(4000).with_type::<Case>().for_each(|(recipe, damage, keep)| {
+    bolero::check!().with_iterations(4000).with_type::<Case>().for_each(|(recipe, arp, damage, keep)| {
         let mut frame = recipe.make().frame;
+        if let Some((op, addresses)) = arp.filter(|_| keep % 3 == 0) {
+            frame.truncate(12);
+            frame.extend([0x08, 0x06, 0, 1, 0x08, 0, 6, 4]);
+            frame.extend(op.to_be_bytes().map(|byte| byte & 3));
+            frame.extend(addresses);
+        }
         frames.lock().unwrap().push(frame.clone());
         for (at, value) in damage.iter().take(3) {
             // Headers are the first hundred bytes.
@@ -49,7 +55,8 @@ fn fields_are_those_of_open_vswitch() {
         assert_eq!(have, want, "frame {frame:02x?}\nOpen vSwitch says {line}");
         seen.extend(have.into_iter().map(|token| token.split('=').next().unwrap().to_string()));
     }
-    for field in ["nd_sll", "tcp_flags", "icmp6", "icmp", "dl_vlan", "ipv6_label", "sctp6", "udp", "nw_frag"]
+    for field in
+        ["nd_sll", "tcp_flags", "icmp6", "icmp", "dl_vlan", "ipv6_label", "sctp6", "udp", "nw_frag", "arp_op"]
     {
         assert!(seen.contains(field), "no packet had {field}");
     }

@@ -13,6 +13,7 @@ pub struct Recipe {
     pub dst: u8,
     pub transport: u8,
     pub icmp_type: u8,
+    pub icmp_type_any: bool,
     pub icmp_code: bool,
     pub fragment: u8,
     pub extensions: [u8; 3],
@@ -60,6 +61,9 @@ const ETH_SRC: [([u8; 6], bool); 3] = [(HOST_MAC, true), ([0; 6], false), ([1, 0
 
 /// The ICMP types that are queries, one by one (not the code's ranges).
 const QUERIES_V4: [u8; 12] = [0, 8, 9, 10, 13, 14, 15, 16, 17, 18, 42, 43];
+
+/// The ICMP types that code treats apart, of both families.
+const TELLING_TYPES: [u8; 12] = [135, 136, 135, 136, 137, 128, 129, 127, 0, 3, 8, 11];
 
 /// The first choice half of the time, so that whole packets are as frequent as odd ones.
 fn pick<T: Copy>(choices: &[T], index: u8) -> T {
@@ -111,11 +115,20 @@ impl Recipe {
         }
     }
 
+    fn icmp_kind(&self) -> u8 {
+        if self.icmp_type_any {
+            self.icmp_type
+        } else {
+            TELLING_TYPES[usize::from(self.icmp_type) % TELLING_TYPES.len()]
+        }
+    }
+
     /// Protocol number, and whether it is an ICMP error.
     fn transport_protocol(&self) -> (u8, bool) {
+        let kind = self.icmp_kind();
         match (self.transport % 6, self.v6) {
-            (0 | 1, false) => (1, !QUERIES_V4.contains(&self.icmp_type)),
-            (0 | 1, true) => (58, self.icmp_type < 128 || self.icmp_type == 137),
+            (0 | 1, false) => (1, !QUERIES_V4.contains(&kind)),
+            (0 | 1, true) => (58, kind < 128 || kind == 137),
             (2, _) => (6, false),
             (3, _) => (17, false),
             (4, _) => (132, false),
@@ -131,8 +144,8 @@ impl Recipe {
             ports.extend(filler);
             return ports;
         }
-        let mut icmp = vec![self.icmp_type, u8::from(self.icmp_code), 0, 0, 0xe0, 0, 0, 0];
-        if self.v6 && matches!(self.icmp_type, 135 | 136) {
+        let mut icmp = vec![self.icmp_kind(), u8::from(self.icmp_code), 0, 0, 0xe0, 0, 0, 0];
+        if self.v6 && matches!(self.icmp_kind(), 135 | 136) {
             icmp.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 77]);
             for choice in self.nd_options {
                 match choice % 6 {
