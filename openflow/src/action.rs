@@ -22,17 +22,37 @@ pub struct SubField {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Send out of a port; `max_len` counts only for the controller (0xffff = whole packet).
-    Output { port: OfPort, max_len: u16 },
+    Output {
+        /// Where to; also the reserved ports.
+        port: OfPort,
+        /// Octets of the packet that a packet-in carries.
+        max_len: u16,
+    },
     /// Send out of the port whose number stands in a field (NXAST_OUTPUT_REG).
-    OutputReg { src: SubField, max_len: u16 },
+    OutputReg {
+        /// At least 16 bits of a field.
+        src: SubField,
+        /// Octets of the packet that a packet-in carries.
+        max_len: u16,
+    },
     /// Let a group decide.
     Group(GroupId),
-    /// Write a whole field (OFPAT_SET_FIELD).
+    /// Write a whole field (OFPAT_SET_FIELD), or, under a mask, some bits of it (NXAST_REG_LOAD2).
     SetField(FieldMatch),
     /// Write some bits (NXAST_REG_LOAD), right-aligned value of at most 64 bits.
-    RegLoad { dst: SubField, value: u64 },
+    RegLoad {
+        /// The bits written.
+        dst: SubField,
+        /// What is written there, below 2 to the power of `dst.bits`.
+        value: u64,
+    },
     /// Copy bits between fields of the same width (NXAST_REG_MOVE).
-    Move { src: SubField, dst: SubField },
+    Move {
+        /// The bits read.
+        src: SubField,
+        /// The bits written.
+        dst: SubField,
+    },
     /// Push an 802.1Q or 802.1ad tag of this Ethernet type.
     PushVlan(u16),
     /// Pop the outermost VLAN tag.
@@ -44,9 +64,19 @@ pub enum Action {
     /// Queue for later outputs (OFPAT_SET_QUEUE).
     SetQueue(u32),
     /// Look the packet up again in a table, then go on here (NXAST_RESUBMIT_TABLE). `None` = same in_port.
-    Resubmit { in_port: Option<u16>, table: TableId },
+    Resubmit {
+        /// The port to look up with; 0xfff8 (OFPP_IN_PORT) cannot be given, it is what `None` means.
+        in_port: Option<u16>,
+        /// The table; 255 = the one the flow stands in.
+        table: TableId,
+    },
     /// Set a bit if the packet is longer than `len` octets (NXAST_CHECK_PKT_LARGER).
-    CheckPktLarger { len: u16, dst: SubField },
+    CheckPktLarger {
+        /// Octets, from the Ethernet header on.
+        len: u16,
+        /// The bit.
+        dst: SubField,
+    },
     /// Send to the controller with userdata, under an optional meter (NXAST_CONTROLLER2).
     Controller(ControllerAction),
     /// Run the actions on a copy (NXAST_CLONE).
@@ -72,7 +102,7 @@ pub struct ControllerAction {
     pub userdata: Vec<u8>,
     /// Freeze the pipeline and hand out a continuation.
     pub pause: bool,
-    /// Meter that limits the packet-ins; Open vSwitch takes the extension property since 2.13.
+    /// Meter that limits the packet-ins, not 0; Open vSwitch takes the extension property since 2.13.
     pub meter: Option<u32>,
 }
 

@@ -175,7 +175,8 @@ const fn id(class: u16, number: u8) -> OxmId {
 impl OxmId {
     /// The name within the 32 bits of a header.
     pub(crate) const fn of_header(header: u32) -> Self {
-        Self { class: (header >> 16) as u16, number: (header >> 9) as u8 & 0x7f }
+        let [class_high, class_low, number, _] = header.to_be_bytes();
+        Self { class: u16::from_be_bytes([class_high, class_low]), number: number >> 1 }
     }
 
     /// The 32 bits of a header: class, number, mask bit, octets that follow.

@@ -26,7 +26,12 @@ pub enum Instruction {
     /// Merge into the action set.
     Write(Vec<Action>),
     /// Write bits of the metadata word.
-    Metadata { value: u64, mask: u64 },
+    Metadata {
+        /// The bits.
+        value: u64,
+        /// Which bits are written.
+        mask: u64,
+    },
     /// Continue in a later table.
     Goto(TableId),
     /// An instruction this crate does not interpret: its whole bytes, type and length included.
@@ -46,6 +51,30 @@ pub struct Flow {
     pub matching: Match,
     /// What it does; empty = drop.
     pub instructions: Vec<Instruction>,
+}
+
+impl Flow {
+    /// Brings the instructions into the form in which Open vSwitch reports them, so that the flow equals what is read
+    /// back: in the order in which they run, and without an apply-actions that does nothing.
+    pub fn normalize(&mut self) {
+        self.instructions.retain(|instruction| *instruction != Instruction::Apply(Vec::new()));
+        self.instructions.sort_by_key(Instruction::rank);
+    }
+}
+
+impl Instruction {
+    /// When it runs: OpenFlow 1.3.5, 5.9.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Meter(_) => 0,
+            Self::Apply(_) => 1,
+            Self::Clear => 2,
+            Self::Write(_) => 3,
+            Self::Metadata { .. } => 4,
+            Self::Goto(_) => 5,
+            Self::Unknown(_) => 6,
+        }
+    }
 }
 
 /// How a group uses its buckets (OpenFlow 1.3.5, 5.6.1).

@@ -10,7 +10,7 @@ use std::fmt;
 /// OFPET_EXPERIMENTER.
 const EXPERIMENTER: u16 = 0xffff;
 /// OFPET_HELLO_FAILED.
-pub(crate) const HELLO_FAILED: u16 = 0;
+const HELLO_FAILED: u16 = 0;
 
 /// An OFPT_ERROR, of the specification or of an experimenter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,6 +29,11 @@ impl ErrorMessage {
     /// The refusal of a hello that offers no common version (OFPHFC_INCOMPATIBLE).
     pub fn incompatible(text: &str) -> Self {
         Self { kind: HELLO_FAILED, code: 0, experimenter: None, data: text.into() }
+    }
+
+    /// True if it refuses a hello.
+    pub const fn is_hello_failed(&self) -> bool {
+        self.kind == HELLO_FAILED
     }
 
     /// An error of the ONF's extensions for OpenFlow 1.3, as 2313 "a message of the bundle failed".
