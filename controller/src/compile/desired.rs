@@ -4,23 +4,26 @@ use crate::pipeline::{Cookie, UnitId};
 use openflow::{
     EncodeError, Flow, Group, GroupId, MeterId, TableId, Xid,
     message::{FlowFlags, FlowModCommand, encode_flow_mod},
+    raw::RawFlow,
 };
 use std::{
     collections::{HashMap, HashSet},
     fmt,
     hash::{Hash, Hasher},
+    ops::Range,
 };
 
-/// A flow as the bytes of the OFPT_FLOW_MOD that adds it (OpenFlow 1.3.5, 7.3.4.1), xid 0.
+/// A flow as bytes: cookie, table and priority, then match and instructions as the wire has them
+/// (OpenFlow 1.3.5, 7.2.3 and 7.2.4).
 ///
 /// Kept so because it is small, compares with what a switch reads back, and is sent by copying.
 #[derive(Clone)]
 pub struct EncodedFlow(Box<[u8]>);
 
-const COOKIE: std::ops::Range<usize> = 8..16;
-const TABLE: usize = 24;
-const PRIORITY: std::ops::Range<usize> = 30..32;
-const MATCH: usize = 48;
+const COOKIE: Range<usize> = 0..8;
+const TABLE: usize = 8;
+const PRIORITY: Range<usize> = 9..11;
+const MATCH: usize = 11;
 
 impl EncodedFlow {
     /// Encodes a flow.
@@ -28,14 +31,28 @@ impl EncodedFlow {
     /// # Errors
     /// If it does not fit into a message.
     pub fn new(flow: &Flow) -> Result<Self, EncodeError> {
-        let mut bytes = Vec::with_capacity(192);
-        encode_flow_mod(Xid(0), FlowModCommand::Add, FlowFlags::default(), flow, &mut bytes)?;
+        /// Where the match of an OFPT_FLOW_MOD begins (7.3.4.1).
+        const FLOW_MOD: usize = 48;
+        let mut message = Vec::with_capacity(256);
+        encode_flow_mod(Xid(0), FlowModCommand::Add, FlowFlags::default(), flow, &mut message)?;
+        let body = message.get(FLOW_MOD..).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(MATCH + body.len());
+        bytes.extend(flow.cookie.to_be_bytes());
+        bytes.push(flow.table.0);
+        bytes.extend(flow.priority.to_be_bytes());
+        bytes.extend(body);
         Ok(Self(bytes.into()))
     }
 
-    /// The whole message.
-    pub fn message(&self) -> &[u8] {
-        &self.0
+    /// The flow as the wire has it.
+    pub fn raw(&self) -> RawFlow<'_> {
+        RawFlow {
+            table: self.table(),
+            priority: self.priority(),
+            cookie: self.cookie(),
+            matching: self.match_bytes(),
+            instructions: self.instruction_bytes(),
+        }
     }
 
     /// The flow's table.
@@ -77,11 +94,11 @@ impl EncodedFlow {
 
     fn instructions_at(&self) -> usize {
         let length = self.part(MATCH + 2..MATCH + 4).try_into().map_or(0, u16::from_be_bytes);
-        // The length leaves out the padding to 8 octets (OpenFlow 1.3.5, 7.2.3.1).
+        // The length leaves out the padding to 8 octets (7.2.3.1).
         MATCH + usize::from(length).next_multiple_of(8)
     }
 
-    fn part(&self, range: std::ops::Range<usize>) -> &[u8] {
+    fn part(&self, range: Range<usize>) -> &[u8] {
         self.0.get(range).unwrap_or_default()
     }
 }
