@@ -1,1 +1,34 @@
 //! The lab: hosts made of network namespaces, each with its own Open vSwitch.
+//!
+//! ```text
+//!   vm eth0 ── veth ── [br-int]  hypervisor  [br-phys] ── veth ── ┐
+//!                         patch/tunnel       VTEP addresses       ├─ bridge "tun"  fabric namespace
+//!   vm eth0 ── veth ── [br-int]  hypervisor  [br-phys] ── veth ── ┘
+//!                                            [br-ex]   ── veth ──── bridge "ex"    (VLAN, flat networks)
+//! ```
+//!
+//! A [`Lab`] owns everything; dropping it, a panic, a signal or `kill -9` of its owner all end in the same
+//! clean-up script, run by a guardian process that waits for the owner's end of a pipe to close.
+//! Everything is synchronous: system tests, the demo and the benches share this crate.
+
+mod cleanup;
+mod command;
+mod hypervisor;
+mod lab;
+mod netns;
+mod nic;
+mod ovs;
+mod ping;
+mod process;
+mod vm;
+
+pub use cleanup::{remove_kept, sweep};
+pub use command::run;
+pub use hypervisor::Hypervisor;
+pub use lab::{Lab, LabOptions};
+pub use netns::Netns;
+pub use nic::{Captured, Direction, Nic};
+pub use ovs::Daemon;
+pub use ping::{PingReport, Pinger, PingerReport};
+pub use process::Process;
+pub use vm::{Vm, VmSpec};
