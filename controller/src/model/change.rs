@@ -100,6 +100,17 @@ impl Model {
         }
     }
 
+    /// Whether there is such an object.
+    pub fn has(&self, id: &ObjectId) -> bool {
+        match id {
+            ObjectId::Chassis(id) => self.chassis.contains_key(id),
+            ObjectId::Network(id) => self.networks.contains_key(id),
+            ObjectId::Subnet(id) => self.subnets.contains_key(id),
+            ObjectId::Port(id) => self.ports.contains_key(id),
+            ObjectId::Router(id) => self.routers.contains_key(id),
+        }
+    }
+
     /// The name of every object of a kind, in order.
     pub fn ids(&self, kind: Kind) -> Box<dyn Iterator<Item = ObjectId> + '_> {
         match kind {

@@ -5,8 +5,11 @@
 //! [`ObjectKey`] when it first sees it; keys are what flows and cookies carry.
 
 mod change;
+#[cfg(test)]
+pub(crate) mod generate;
 mod ids;
 mod objects;
+pub mod validate;
 
 pub use change::{Change, Model, ObjectKey, Record, Revision, Table};
 pub use ids::{ChassisId, IdError, Kind, NetworkId, ObjectId, PhysicalNetwork, PortId, RouterId, SubnetId};

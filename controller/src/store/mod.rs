@@ -17,21 +17,26 @@
 //! ```
 
 mod backend;
+mod disk;
 mod keys;
 mod memory;
 mod subscribe;
 mod transaction;
 
 pub use backend::{Backend, BackendError, History, Loaded, Write};
+pub use disk::DiskBackend;
 pub use memory::MemoryBackend;
 pub use subscribe::{Batch, Event, Snapshot, Subscription};
 pub use transaction::{Dangling, Effect, Op, Outcome, StoreError, Transaction};
 
-use crate::model::{Change, ObjectId, Record, Revision};
+use crate::model::{
+    Change, ObjectId, Record, Revision,
+    validate::{Index, Pending},
+};
 use keys::Keys;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 use tokio::sync::{broadcast, watch};
 
@@ -56,6 +61,7 @@ struct Inner {
 #[derive(Debug)]
 struct Writer {
     keys: Keys,
+    index: Index,
     /// A commit failed and the backend has not recovered since.
     broken: bool,
 }
@@ -70,7 +76,11 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             backend: Box::new(backend),
             round,
-            writer: Mutex::new(Writer { keys: Keys::new(keys, &model), broken: false }),
+            writer: Mutex::new(Writer {
+                keys: Keys::new(keys, &model),
+                index: Index::new(&model),
+                broken: false,
+            }),
             shown: RwLock::new(Snapshot { revision, model }),
             batches: broadcast::Sender::new(LAG),
             revision: watch::Sender::new(revision),
@@ -108,28 +118,48 @@ impl Store {
         self.0.backend.history(since, limit)
     }
 
+    /// Every reference that points nowhere. Waits for a commit under way.
+    pub fn pending(&self) -> Vec<Pending> {
+        let writer = self.writer();
+        let shown = self.read();
+        writer.index.pending(|id| shown.model.has(id))
+    }
+
     /// Does a transaction, all of it or nothing. Blocks for about one fsync.
     ///
     /// # Errors
-    /// [`StoreError`] says what was wrong with the first wrong object, or why it could not be written.
+    /// [`StoreError`] says what was wrong with which object, or why it could not be written.
     pub fn commit(&self, transaction: Transaction) -> Result<Outcome, StoreError> {
-        let mut writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
         if writer.broken {
             self.recover(&mut writer)?;
         }
-        let dry_run = transaction.dry_run;
-        let (after, effects) = {
-            let shown = self.read();
-            (shown.revision, transaction::plan(&shown.model, transaction)?)
-        };
-        if dry_run || !effects.values().any(Effect::is_change) {
-            return Ok(Outcome { revision: after, effects });
+        let (dry_run, dangling) = (transaction.dry_run, transaction.dangling);
+        let shown = self.read();
+        let (after, effects) = (shown.revision, transaction::plan(&shown.model, transaction)?);
+        writer.index(&effects);
+        let judged = transaction::judge(&shown.model, &writer.index, &effects, dangling);
+        drop(shown);
+        if judged.is_err() || dry_run || !effects.values().any(Effect::is_change) {
+            writer.unindex(&effects);
+            return judged.map(|()| Outcome { revision: after, effects });
         }
-        let written = self.write(&mut writer, after, &effects);
-        if written.is_err() {
-            writer.keys.roll_back();
+        match self.write(&mut writer, after, &effects) {
+            Ok(revision) => Ok(Outcome { revision, effects }),
+            Err(error) => {
+                writer.keys.roll_back();
+                writer.unindex(&effects);
+                if writer.broken {
+                    // Best now, while the cause is known; else the next commit tries again.
+                    let _ = self.recover(&mut writer);
+                }
+                Err(error)
+            }
         }
-        written.map(|revision| Outcome { revision, effects })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(
@@ -140,12 +170,9 @@ impl Store {
     ) -> Result<Revision, StoreError> {
         let changes = self.number(&mut writer.keys, after, effects)?;
         let write = Write { after, changes: &changes, keys: writer.keys.last() };
-        if let Err(error) = self.0.backend.commit(&write) {
-            writer.broken = true;
-            // Best now, while the cause is known; else the next commit tries again.
-            let _ = self.recover(writer);
-            return Err(error.into());
-        }
+        writer.broken = true;
+        self.0.backend.commit(&write)?;
+        writer.broken = false;
         let revision = Revision(after.0 + changes.len() as u64);
         self.show(writer, revision, changes);
         Ok(revision)
@@ -199,13 +226,29 @@ impl Store {
     fn recover(&self, writer: &mut Writer) -> Result<(), BackendError> {
         let kept = self.0.backend.recover()?;
         let since = self.read().revision;
-        if kept > since {
-            if let History::Changes(changes) = self.0.backend.history(since, usize::MAX)? {
-                let changes = changes.into_iter().map(|(_, change)| change).collect();
-                self.show(writer, kept, changes);
-            }
+        if kept > since
+            && let History::Changes(changes) = self.0.backend.history(since, usize::MAX)?
+        {
+            self.show(writer, kept, changes.into_iter().map(|(_, change)| change).collect());
+            writer.index = Index::new(&self.read().model);
         }
         writer.broken = false;
         Ok(())
+    }
+}
+
+impl Writer {
+    fn index(&mut self, effects: &BTreeMap<ObjectId, Effect>) {
+        for (before, after) in effects.values().map(Effect::objects) {
+            before.into_iter().for_each(|object| self.index.remove(object));
+            after.into_iter().for_each(|object| self.index.add(object));
+        }
+    }
+
+    fn unindex(&mut self, effects: &BTreeMap<ObjectId, Effect>) {
+        for (before, after) in effects.values().map(Effect::objects) {
+            after.into_iter().for_each(|object| self.index.remove(object));
+            before.into_iter().for_each(|object| self.index.add(object));
+        }
     }
 }

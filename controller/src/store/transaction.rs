@@ -1,7 +1,10 @@
 //! One transaction: what is asked, what it comes to, and the steps from one to the other.
 
 use super::backend::BackendError;
-use crate::model::{Kind, Model, Object, ObjectId, Revision};
+use crate::model::{
+    Kind, Model, Object, ObjectId, Revision,
+    validate::{Index, Pending, Problem, View, check},
+};
 use std::collections::BTreeMap;
 
 /// One thing to do.
@@ -92,6 +95,12 @@ pub struct Outcome {
 /// Why a transaction was not done. The model is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Objects would break rules; never empty.
+    #[error("{}", list(.0))]
+    Invalid(Vec<Problem>),
+    /// Objects would wait for others, and [`Dangling::Refuse`] was said; never empty.
+    #[error("{}", list(.0))]
+    Pending(Vec<Pending>),
     /// An object is named more than once.
     #[error("{0} is named more than once in one request")]
     Twice(ObjectId),
@@ -154,6 +163,34 @@ pub(super) fn plan(
         (id, effect)
     };
     Ok(wanted.into_iter().map(effect).collect())
+}
+
+/// Whether the model may be so; `index` is that of the model with the effects.
+pub(super) fn judge(
+    model: &Model,
+    index: &Index,
+    effects: &BTreeMap<ObjectId, Effect>,
+    dangling: Dangling,
+) -> Result<(), StoreError> {
+    let changed = effects.iter().filter(|(_, effect)| effect.is_change());
+    let view = View::new(model, changed.map(|(id, effect)| (id.clone(), effect.objects().1)).collect());
+    let problems = check(&view, index);
+    if !problems.is_empty() {
+        return Err(StoreError::Invalid(problems));
+    }
+    for id in view.deleted().filter(|_| dangling != Dangling::Allow) {
+        let referrers: Vec<ObjectId> = index.referrers(id).cloned().collect();
+        if !referrers.is_empty() {
+            return Err(StoreError::InUse { id: id.clone(), referrers });
+        }
+    }
+    if dangling == Dangling::Refuse {
+        let pending: Vec<Pending> = effects.keys().flat_map(|id| view.pending(id)).collect();
+        if !pending.is_empty() {
+            return Err(StoreError::Pending(pending));
+        }
+    }
+    Ok(())
 }
 
 impl Effect {
