@@ -118,7 +118,9 @@ impl Listener {
                 let acceptor = TlsAcceptor::from(Arc::new(files.server_config()?));
                 Socket::Tcp(TcpListener::bind(at).await.map_err(failed)?, Some(acceptor))
             }
-            ListenAddr::Unix(path) => Socket::Unix(bind_unix(path).map_err(failed)?, RemoveOnDrop(path.clone())),
+            ListenAddr::Unix(path) => {
+                Socket::Unix(bind_unix(path).map_err(failed)?, RemoveOnDrop(path.clone()))
+            }
         };
         Ok(Self { addr: addr.clone(), socket })
     }
