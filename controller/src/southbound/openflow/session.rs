@@ -240,6 +240,7 @@ impl Driver {
             if header.kind == MULTIPART_REPLY && self.batches.wants_parts(header.xid) {
                 if let Some(part) = RawFlowPart::of(&frame) {
                     let more = part.more;
+                    self.connection.heard(now);
                     self.batches.part(header.xid, frame.freeze(), more);
                     continue;
                 }
@@ -256,7 +257,7 @@ impl Driver {
                 }
             }
             Request::Batch { messages, answer } => {
-                self.batches.begin(&mut self.connection, &messages, answer)
+                self.batches.begin(&mut self.connection, &mut self.output.bytes, &messages, answer);
             }
             Request::Bundle { plan, range, answer } => {
                 self.next_bundles.push_back((plan, range, answer));
@@ -455,23 +456,35 @@ impl Batches {
     fn begin(
         &mut self,
         connection: &mut Connection,
+        output: &mut Vec<u8>,
         messages: &[Message],
         answer: oneshot::Sender<Vec<Outcome>>,
     ) {
-        let sent: Vec<_> = messages.iter().map(|message| connection.send(message)).collect();
-        let Ok(barrier) = connection.send(&Message::BarrierRequest) else { return };
+        let mut places = Vec::new();
         let mut batch = Batch { xids: Vec::new(), outcomes: Vec::new(), answer };
-        for (index, (xid, message)) in sent.into_iter().zip(messages).enumerate() {
-            match xid {
+        for (index, message) in messages.iter().enumerate() {
+            let is_dump = matches!(message, Message::MultipartRequest(MultipartRequest::Flow(_)));
+            let sent = if is_dump {
+                // The connection would wait for the parts, which it does not get to see.
+                output.append(&mut connection.take_output());
+                let xid = connection.next_xid();
+                message.encode(xid, output).map(|()| xid)
+            } else {
+                connection.send(message)
+            };
+            match sent {
                 Ok(xid) => {
-                    let is_dump = matches!(message, Message::MultipartRequest(MultipartRequest::Flow(_)));
-                    self.places.insert(xid, Place { barrier, index, is_dump });
+                    places.push((xid, index, is_dump));
                     batch.xids.push(xid);
                     batch.outcomes.push(Outcome::Silent);
                 }
                 Err(err) => batch.outcomes.push(Outcome::Unreadable(err.to_string())),
             }
         }
+        // Without a barrier the answer is dropped, and who waits for it sees that.
+        let Ok(barrier) = connection.send(&Message::BarrierRequest) else { return };
+        let places = places.into_iter().map(|(xid, index, is_dump)| (xid, Place { barrier, index, is_dump }));
+        self.places.extend(places);
         self.open.insert(barrier, batch);
     }
 
