@@ -13,14 +13,19 @@
 
 mod cleanup;
 mod command;
+pub mod frame;
 mod hypervisor;
 mod lab;
 mod netns;
 mod nic;
 mod ovs;
 mod ping;
+mod ports;
 mod process;
+pub mod show;
+mod traffic;
 mod vm;
+mod wait;
 
 pub use cleanup::{remove_kept, sweep};
 pub use command::run;
@@ -31,4 +36,6 @@ pub use nic::{Captured, Direction, Nic};
 pub use ovs::Daemon;
 pub use ping::{PingReport, Pinger, PingerReport};
 pub use process::Process;
+pub use traffic::Probe;
 pub use vm::{Vm, VmSpec};
+pub use wait::wait_for;

@@ -14,6 +14,7 @@ use nix::sys::socket::{
 };
 
 use crate::netns::Netns;
+use crate::show::{describe, dump};
 
 /// PACKET_OUTGOING of packet(7): a frame that this host sends.
 const PACKET_OUTGOING: u8 = 4;
@@ -155,13 +156,7 @@ impl Nic {
 
 impl fmt::Debug for Captured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.bytes.chunks(16) {
-            for octet in chunk {
-                write!(f, "{octet:02x} ")?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        write!(f, "{}{}", describe(&self.bytes), dump(&self.bytes))
     }
 }
 
