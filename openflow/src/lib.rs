@@ -14,6 +14,7 @@ pub mod flow;
 pub mod matching;
 pub mod message;
 pub mod raw;
+mod text;
 pub mod wire;
 
 pub use action::{Action, SubField};
@@ -23,4 +24,5 @@ pub use field::Field;
 pub use flow::{Bucket, Flow, Group, GroupId, GroupType, Instruction, MeterId, TableId};
 pub use matching::{FieldMatch, Match};
 pub use message::{Message, Xid};
+pub use text::{TableNames, WithNames};
 pub use wire::{DecodeError, EncodeError};

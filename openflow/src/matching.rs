@@ -126,6 +126,11 @@ impl Match {
         self.opaque.insert(at, bytes);
     }
 
+    /// True if it matches every packet.
+    pub const fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.opaque.is_empty()
+    }
+
     /// The fields in canonical order.
     pub fn fields(&self) -> &[FieldMatch] {
         &self.fields
