@@ -12,6 +12,8 @@ mod observed;
 mod plan;
 mod ports;
 mod task;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -46,7 +46,7 @@ pub(super) struct Plan {
 
 /// Plans the way from `observed` to `wanted`, which must be valid.
 pub(super) fn plan(observed: &Observed, wanted: &Wanted) -> Plan {
-    let root = observed.roots.keys().next().copied();
+    let root = observed.roots.keys().next().copied().map(Atom::Uuid);
     let mut planner =
         Planner { observed, wanted, plan: Plan::default(), kept: BTreeSet::new(), named: 0, root };
     planner.plan_all();
@@ -61,7 +61,8 @@ struct Planner<'a> {
     kept: BTreeSet<Uuid>,
     /// How many rows of this plan have names.
     named: usize,
-    root: Option<Uuid>,
+    /// The only row of `Open_vSwitch`.
+    root: Option<Atom>,
 }
 
 /// One port with one interface that we want to be on a bridge.
@@ -127,7 +128,7 @@ impl<'a> Planner<'a> {
             mutations.push(Mutation::delete("other_config", Value::set([key])));
             mutations.push(Mutation::insert("other_config", Value::map([DISABLE_IN_BAND])));
         }
-        self.mutate(&Atom::Uuid(uuid), mutations);
+        self.mutate("Bridge", &Atom::Uuid(uuid), mutations);
     }
 
     /// One row with our target. It is changed in place, or added before another goes, and always within one
@@ -152,12 +153,12 @@ impl<'a> Planner<'a> {
                 let row =
                     self.controller_columns().with("external_ids", Value::map([(MARK, role::CONTROLLER)]));
                 let controller = self.insert("Controller", row);
-                self.mutate(at, vec![Mutation::insert("controller", controller)]);
+                self.mutate("Bridge", at, vec![Mutation::insert("controller", controller)]);
             }
         }
         for (uuid, row) in there.iter().filter(|(uuid, _)| kept.is_none_or(|(kept, _)| kept != uuid)) {
             if ours(row) {
-                self.mutate(at, vec![Mutation::delete("controller", *uuid)]);
+                self.mutate("Bridge", at, vec![Mutation::delete("controller", *uuid)]);
             } else if row.target != target && !is_passive(&row.target) {
                 let (bridge, target) = (self.wanted.bridge.clone(), row.target.clone());
                 self.plan.warnings.push(Warning::ForeignController { bridge, target, uuid: *uuid });
@@ -267,40 +268,33 @@ impl<'a> Planner<'a> {
             row.set("datapath_type", self.wanted.datapath_type.clone().unwrap_or_default());
         }
         let bridge = self.insert("Bridge", row);
-        match self.root {
-            Some(root) => {
-                let mutation = Mutation::insert("bridges", bridge.clone());
-                self.plan.operations.push(Operation::mutate("Open_vSwitch", root, vec![mutation]));
-            }
-            // What `ovs-vsctl init` does. Others than us then find it by its table, which holds but one row.
-            None => drop(self.insert("Open_vSwitch", Row::default().with("bridges", bridge.clone()))),
-        }
+        let root = self.root();
+        self.mutate("Open_vSwitch", &root, vec![Mutation::insert("bridges", bridge.clone())]);
         Some(bridge)
     }
 
+    /// The only row of `Open_vSwitch`; if missing, it is made as `ovs-vsctl init` does.
+    fn root(&mut self) -> Atom {
+        let there = self.root.take().unwrap_or_else(|| self.insert("Open_vSwitch", Row::default()));
+        self.root.insert(there).clone()
+    }
+
     fn ensure_port(&mut self, at: &Atom, spec: PortSpec) {
-        let found = self.observed.ports.iter().find(|(_, port)| port.name == spec.name);
-        let Some((uuid, port)) = found.filter(|(_, port)| port.role.is_some()) else {
-            if self.name_is_taken(&spec.name) {
-                return self.warn_name_taken(&spec.name, &spec.needed_for);
-            }
-            return self.create_port(at, &spec);
+        let mut ports = self.observed.ports.iter();
+        let right = |(uuid, port): &(&Uuid, &PortRow)| {
+            port.name == spec.name && port.role.as_deref() == Some(spec.role) && self.is_on(at, **uuid)
         };
-        let in_place = self.is_on(at, *uuid) && port.role.as_deref() == Some(spec.role);
-        match self.only_interface(port) {
-            Some((interface, row)) if in_place => {
-                self.kept.insert(*uuid);
-                let options = spec.options.iter().map(|(key, value)| (*key, value.as_str()));
-                let as_wanted = row.kind == spec.kind
-                    && row.options.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(options)
-                    && row.role.as_deref() == Some(spec.role)
-                    && row.physical_network == spec.physical_network;
-                if !as_wanted {
+        let found = ports.find(right).and_then(|(uuid, port)| Some((*uuid, self.only_interface(port)?)));
+        match found {
+            Some((uuid, (interface, row))) => {
+                self.kept.insert(uuid);
+                if !spec.is_met_by(row) {
                     self.update("Interface", interface, spec.interface_row());
                 }
             }
-            // On another bridge, or rebuilt by hand: `remove_what_is_not_wanted` takes the old one away.
-            _ => self.create_port(at, &spec),
+            None if self.name_is_taken(&spec.name) => self.warn_name_taken(&spec.name, &spec.needed_for),
+            // If there is one on another bridge or rebuilt by hand, `remove_what_is_not_wanted` takes it away.
+            None => self.create_port(at, &spec),
         }
     }
 
@@ -312,40 +306,45 @@ impl<'a> Planner<'a> {
             .with("interfaces", interface)
             .with("external_ids", spec.marks());
         let port = self.insert("Port", row);
-        self.mutate(at, vec![Mutation::insert("ports", port)]);
+        self.mutate("Bridge", at, vec![Mutation::insert("ports", port)]);
     }
 
     /// Tunnel and patch ports of ours that were not asked for, on whatever bridge they are; then bridges of ours that
-    /// lead to no physical network any more. A bridge that holds other ports stays: they are somebody's.
+    /// lead to no physical network any more. A bridge with other ports or a controller stays: somebody
+    /// uses it.
     fn remove_what_is_not_wanted(&mut self) {
-        let unwanted = |role: &str| matches!(role, role::TUNNEL | role::PATCH);
-        let stale: BTreeSet<Uuid> = self
-            .observed
-            .ports
-            .iter()
-            .filter(|(uuid, port)| port.role.as_deref().is_some_and(unwanted) && !self.kept.contains(uuid))
-            .map(|(uuid, _)| *uuid)
-            .collect();
+        let ports = self.observed.ports.iter().filter(|(uuid, port)| self.is_stale(**uuid, port));
+        let stale: BTreeSet<Uuid> = ports.map(|(uuid, _)| *uuid).collect();
         for (uuid, bridge) in &self.observed.bridges {
             let gone: BTreeSet<Uuid> = stale.intersection(&bridge.ports).copied().collect();
             if !gone.is_empty() {
-                self.mutate(&Atom::Uuid(*uuid), vec![Mutation::delete("ports", Value::set(gone))]);
+                self.mutate("Bridge", &Atom::Uuid(*uuid), vec![Mutation::delete("ports", Value::set(gone))]);
             }
-            if self.leads_nowhere(bridge, &stale)
-                && let Some(root) = self.root
-            {
-                let mutation = Mutation::delete("bridges", *uuid);
-                self.plan.operations.push(Operation::mutate("Open_vSwitch", root, vec![mutation]));
+            if self.leads_nowhere(bridge, &stale) {
+                let root = self.root();
+                self.mutate("Open_vSwitch", &root, vec![Mutation::delete("bridges", *uuid)]);
             }
         }
     }
 
+    fn is_stale(&self, uuid: Uuid, port: &PortRow) -> bool {
+        match port.role.as_deref() {
+            Some(role::TUNNEL | role::PATCH) => !self.kept.contains(&uuid),
+            // A bridge's own port that was moved to another bridge.
+            Some(_) => {
+                !self.observed.bridge(&port.name).is_some_and(|(_, bridge)| bridge.ports.contains(&uuid))
+            }
+            None => false,
+        }
+    }
+
     fn leads_nowhere(&self, bridge: &BridgeRow, stale: &BTreeSet<Uuid>) -> bool {
-        let own_port =
-            |port: &Uuid| self.observed.ports.get(port).is_some_and(|port| port.name == bridge.name);
+        let own = |port: &PortRow| port.name == bridge.name && port.role.is_some();
+        let own_port = |uuid: &Uuid| self.observed.ports.get(uuid).is_some_and(own);
         bridge.role.as_deref() == Some(role::PROVIDER)
             && bridge.name != self.wanted.bridge
             && !self.wanted.provider_bridges.values().any(|name| *name == bridge.name)
+            && bridge.controllers.is_empty()
             && bridge.ports.iter().all(|port| stale.contains(port) || own_port(port))
     }
 
@@ -401,10 +400,10 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn mutate(&mut self, bridge: &Atom, mutations: Vec<Mutation>) {
+    fn mutate(&mut self, table: &str, row: &Atom, mutations: Vec<Mutation>) {
         if !mutations.is_empty() {
-            let conditions = vec![Condition::equal("_uuid", bridge.clone())];
-            self.plan.operations.push(Operation::Mutate { table: "Bridge".into(), conditions, mutations });
+            let conditions = vec![Condition::equal("_uuid", row.clone())];
+            self.plan.operations.push(Operation::Mutate { table: table.into(), conditions, mutations });
         }
     }
 }
@@ -413,6 +412,14 @@ impl PortSpec {
     fn marks(&self) -> Value {
         let network = self.physical_network.as_deref().map(|network| (PHYSICAL_NETWORK, network));
         Value::map([(MARK, self.role)].into_iter().chain(network))
+    }
+
+    fn is_met_by(&self, row: &InterfaceRow) -> bool {
+        let options = self.options.iter().map(|(key, value)| (*key, value.as_str()));
+        row.kind == self.kind
+            && row.options.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(options)
+            && row.role.as_deref() == Some(self.role)
+            && row.physical_network == self.physical_network
     }
 
     fn interface_row(&self) -> Row {

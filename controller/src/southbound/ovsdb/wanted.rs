@@ -58,6 +58,14 @@ pub enum WantedError {
         /// The name.
         name: String,
     },
+    /// A name that our own ports have or may have.
+    #[error(
+        "bridge name {name:?} is not usable: names that begin with df-, dfi- and dfp- are for tunnels and patches"
+    )]
+    ReservedName {
+        /// The name.
+        name: String,
+    },
     /// A physical network cannot lead to the integration bridge.
     #[error(
         "physical network {physical_network:?} is mapped to the integration bridge {bridge}: want another bridge"
@@ -189,7 +197,13 @@ fn check_name(name: &str) -> Result<(), WantedError> {
     let usable = (1..=MAX_NAME).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
         && ![".", ".."].contains(&name);
-    usable.then_some(()).ok_or_else(|| WantedError::BridgeName { name: name.to_owned() })
+    if !usable {
+        return Err(WantedError::BridgeName { name: name.to_owned() });
+    }
+    if ["df-", "dfi-", "dfp-"].iter().any(|ours| name.starts_with(ours)) {
+        return Err(WantedError::ReservedName { name: name.to_owned() });
+    }
+    Ok(())
 }
 
 /// The two ends of the patch to a physical network's bridge: first ours on the integration bridge, then its peer.
@@ -224,7 +238,10 @@ mod tests {
         assert_eq!(fnv1a(b"foobar"), 0xbf9c_f968);
         bolero::check!().with_type::<(String, String)>().for_each(|(a, b)| {
             let (ours, peer) = patch_names(a);
-            assert!(check_name(&ours).is_ok() && check_name(&peer).is_ok() && ours != peer, "{a:?}: {ours}");
+            for name in [&ours, &peer] {
+                assert!(matches!(check_name(name), Err(WantedError::ReservedName { .. })), "{a:?}: {name}");
+            }
+            assert_ne!(ours, peer);
             assert_eq!(a == b, ours == patch_names(b).0);
         });
     }
@@ -243,6 +260,7 @@ mod tests {
         assert!(
             refused(&|w| w.bridge = "a bridge".into()).starts_with("bridge name \"a bridge\" is not usable")
         );
+        assert!(refused(&|w| w.bridge = "df-gre".into()).contains("for tunnels and patches"));
         assert!(refused(&|w| map(w, &[("p", "br-with-a-long-name")])).contains("br-with-a-long-name"));
         assert!(refused(&|w| map(w, &[("p", "br-int")])).contains("mapped to the integration bridge br-int"));
         assert!(
