@@ -9,6 +9,7 @@ mod change;
 pub(crate) mod generate;
 mod ids;
 mod objects;
+pub mod topology;
 pub mod validate;
 
 pub use change::{Change, Model, ObjectKey, Record, Revision, Table};

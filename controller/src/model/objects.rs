@@ -7,36 +7,41 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// A host with an Open vSwitch.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chassis {
     /// Its name; the controller that serves it is started with the same.
     pub id: ChassisId,
     /// Where tunnels to it end (VTEP): at most one address a family; the first is preferred.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "text::many")]
+    #[schema(value_type = Vec<String>, example = json!(["192.0.2.1", "2001:db8::1"]))]
     pub encap_ips: Vec<IpAddr>,
     /// Physical network -> provider bridge on this host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
     pub bridge_mappings: BTreeMap<PhysicalNetwork, String>,
 }
 
 /// How a network is told apart on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Segment {
     /// RFC 7348.
     Vxlan {
         /// 24 bits.
+        #[schema(value_type = u32, minimum = 1, maximum = 16777215)]
         id: Vni,
     },
     /// RFC 2890 key with transparent Ethernet bridging; 24 bits as all overlays here.
     Gre {
         /// 24 bits.
+        #[schema(value_type = u32, minimum = 1, maximum = 16777215)]
         id: Vni,
     },
     /// RFC 8926.
     Geneve {
         /// 24 bits.
+        #[schema(value_type = u32, minimum = 1, maximum = 16777215)]
         id: Vni,
     },
     /// An 802.1Q tag on a physical network.
@@ -44,6 +49,7 @@ pub enum Segment {
         /// Which physical network.
         physical_network: PhysicalNetwork,
         /// The tag.
+        #[schema(value_type = u16, minimum = 1, maximum = 4094)]
         id: VlanId,
     },
     /// Untagged on a physical network.
@@ -54,7 +60,7 @@ pub enum Segment {
 }
 
 /// An L2 broadcast domain.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// Its name.
@@ -63,11 +69,12 @@ pub struct Network {
     pub segment: Segment,
     /// Greatest IP packet, octets, 576 to 9216; without it what the segment leaves of 1500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 576, maximum = 9216)]
     pub mtu: Option<u16>,
 }
 
 /// A block of addresses on a network.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subnet {
     /// Its name.
@@ -75,36 +82,43 @@ pub struct Subnet {
     /// The network it is on.
     pub network: NetworkId,
     /// Its addresses; host bits must be zero.
+    #[schema(value_type = String, example = "10.0.1.0/24")]
+    #[serde(deserialize_with = "text::one")]
     pub cidr: IpNet,
     /// The address that a router attached without an address of its own takes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::maybe")]
+    #[schema(value_type = Option<String>, example = "10.0.1.1")]
     pub gateway_ip: Option<IpAddr>,
 }
 
 /// An address of a port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FixedIp {
     /// The subnet it is of.
     pub subnet: SubnetId,
     /// The address, inside the subnet.
+    #[schema(value_type = String, example = "10.0.1.11")]
+    #[serde(deserialize_with = "text::one")]
     pub ip: IpAddr,
 }
 
 /// What else a port may send from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddressPair {
     /// An address or a block of them.
     #[serde(with = "address_or_block")]
+    #[schema(value_type = String, example = "10.0.1.0/24")]
     pub ip: IpNet,
     /// With this MAC; without one the port's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "02:00:00:00:00:01")]
     pub mac: Option<MacAddr>,
 }
 
 /// A logical port: where a VM or container is plugged in.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Port {
     /// Its name, and the `external_ids:iface-id` of its interface.
@@ -112,6 +126,7 @@ pub struct Port {
     /// The network it is on.
     pub network: NetworkId,
     /// Its unicast MAC, unique on its network.
+    #[schema(value_type = String, example = "02:00:00:00:00:01")]
     pub mac: MacAddr,
     /// Its addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -128,31 +143,37 @@ pub struct Port {
 }
 
 /// A router's leg on a subnet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouterInterface {
     /// The subnet; a router has at most one interface on it.
     pub subnet: SubnetId,
     /// Its address; without one the subnet's `gateway_ip`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::maybe")]
+    #[schema(value_type = Option<String>, example = "10.0.1.1")]
     pub ip: Option<IpAddr>,
     /// Its MAC; without one derived from router and network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "02:00:00:00:01:01")]
     pub mac: Option<MacAddr>,
 }
 
 /// A route an operator wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StaticRoute {
     /// Where to; host bits must be zero.
+    #[schema(value_type = String, example = "172.16.0.0/12")]
+    #[serde(deserialize_with = "text::one")]
     pub destination: IpNet,
     /// Addresses on attached subnets; several share the traffic (ECMP).
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 64)]
+    #[serde(deserialize_with = "text::many")]
     pub next_hops: Vec<IpAddr>,
 }
 
 /// A logical router, present on every chassis that needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Router {
     /// Its name.
@@ -166,7 +187,7 @@ pub struct Router {
 }
 
 /// Any of them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", content = "spec", rename_all = "lowercase")]
 pub enum Object {
     /// A host.
@@ -253,6 +274,60 @@ const fn yes() -> bool {
 
 const fn is_yes(value: &bool) -> bool {
     *value
+}
+
+/// Addresses and blocks whose errors name the text that is neither.
+mod text {
+    use ipnet::IpNet;
+    use serde::{Deserialize, Deserializer};
+    use std::{fmt, net::IpAddr, str::FromStr};
+
+    /// What can be written as text, and how to say what was wanted.
+    pub(super) trait Text: FromStr {
+        const WANT: &'static str;
+    }
+
+    impl Text for IpAddr {
+        const WANT: &'static str = "no IP address: want as in 10.0.1.1 or 2001:db8::1";
+    }
+
+    impl Text for IpNet {
+        const WANT: &'static str = "no block of addresses: want as in 10.0.1.0/24 or 2001:db8::/64";
+    }
+
+    struct Wrapped<T>(T);
+
+    impl<'de, T: Text> Deserialize<'de> for Wrapped<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_str(Visitor(std::marker::PhantomData)).map(Self)
+        }
+    }
+
+    struct Visitor<T>(std::marker::PhantomData<T>);
+
+    impl<T: Text> serde::de::Visitor<'_> for Visitor<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("text")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(|_| E::custom(format!("\"{text}\" is {}", T::WANT)))
+        }
+    }
+
+    pub(super) fn one<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        Wrapped::deserialize(deserializer).map(|wrapped| wrapped.0)
+    }
+
+    pub(super) fn maybe<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+        Option::<Wrapped<T>>::deserialize(deserializer).map(|wrapped| wrapped.map(|wrapped| wrapped.0))
+    }
+
+    pub(super) fn many<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+        Vec::<Wrapped<T>>::deserialize(deserializer).map(|list| list.into_iter().map(|item| item.0).collect())
+    }
 }
 
 /// "192.0.2.1" for a single address, "192.0.2.0/24" for a block.

@@ -184,6 +184,26 @@ pub enum ExplainError {
     },
 }
 
+/// A controller that serves no chassis: it keeps the model and answers for it, no more.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ServesNone;
+
+impl StatusSource for ServesNone {
+    fn status(&self) -> Vec<ChassisStatus> {
+        Vec::new()
+    }
+}
+
+impl ExplainSource for ServesNone {
+    fn trace(&self, request: TraceRequest) -> BoxFuture<'_, Result<Trace, ExplainError>> {
+        Box::pin(async { Err(ExplainError::NoPort(request.from)) })
+    }
+
+    fn flows(&self, chassis: ChassisId) -> BoxFuture<'_, Result<Flows, ExplainError>> {
+        Box::pin(async { Err(ExplainError::NotServed(chassis)) })
+    }
+}
+
 mod dpid_text {
     use packet::DatapathId;
     use serde::{Deserialize, Deserializer, Serializer, de::Error as _};

@@ -140,12 +140,16 @@ impl Store {
         writer.index(&effects);
         let judged = transaction::judge(&shown.model, &writer.index, &effects, dangling);
         drop(shown);
-        if judged.is_err() || dry_run || !effects.values().any(Effect::is_change) {
-            writer.unindex(&effects);
-            return judged.map(|()| Outcome { revision: after, effects });
-        }
+        let idle = dry_run || !effects.values().any(Effect::is_change);
+        let pending = match judged {
+            Ok(pending) if !idle => pending,
+            judged => {
+                writer.unindex(&effects);
+                return judged.map(|pending| Outcome { revision: after, effects, pending });
+            }
+        };
         match self.write(&mut writer, after, &effects) {
-            Ok(revision) => Ok(Outcome { revision, effects }),
+            Ok(revision) => Ok(Outcome { revision, effects, pending }),
             Err(error) => {
                 writer.keys.roll_back();
                 writer.unindex(&effects);

@@ -90,6 +90,8 @@ pub struct Outcome {
     pub revision: Revision,
     /// What became of each object, in order of id.
     pub effects: BTreeMap<ObjectId, Effect>,
+    /// References of these objects that point nowhere (yet).
+    pub pending: Vec<Pending>,
 }
 
 /// Why a transaction was not done. The model is as it was.
@@ -165,13 +167,13 @@ pub(super) fn plan(
     Ok(wanted.into_iter().map(effect).collect())
 }
 
-/// Whether the model may be so; `index` is that of the model with the effects.
+/// Whether the model may be so; `index` is that of the model with the effects. If so, what waits for others.
 pub(super) fn judge(
     model: &Model,
     index: &Index,
     effects: &BTreeMap<ObjectId, Effect>,
     dangling: Dangling,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Pending>, StoreError> {
     let changed = effects.iter().filter(|(_, effect)| effect.is_change());
     let view = View::new(model, changed.map(|(id, effect)| (id.clone(), effect.objects().1)).collect());
     let problems = check(&view, index);
@@ -184,13 +186,11 @@ pub(super) fn judge(
             return Err(StoreError::InUse { id: id.clone(), referrers });
         }
     }
-    if dangling == Dangling::Refuse {
-        let pending: Vec<Pending> = effects.keys().flat_map(|id| view.pending(id)).collect();
-        if !pending.is_empty() {
-            return Err(StoreError::Pending(pending));
-        }
+    let pending: Vec<Pending> = effects.keys().flat_map(|id| view.pending(id)).collect();
+    if dangling == Dangling::Refuse && !pending.is_empty() {
+        return Err(StoreError::Pending(pending));
     }
-    Ok(())
+    Ok(pending)
 }
 
 impl Effect {

@@ -95,10 +95,10 @@ impl<'a> View<'a> {
 pub struct Pending {
     /// Who waits.
     pub object: ObjectId,
-    /// By which field.
-    pub field: &'static str,
     /// For whom.
     pub missing: ObjectId,
+    /// By which field.
+    pub field: &'static str,
 }
 
 impl Pending {
@@ -110,7 +110,7 @@ impl Pending {
             Kind::Subnet => "fixed_ips",
             Kind::Port | Kind::Router => "id",
         };
-        Self { object, field, missing }
+        Self { object, missing, field }
     }
 }
 

@@ -155,7 +155,7 @@ fn ports() {
             "port p: ip 10.0.1.11 belongs to port web-1 on the same subnet web4; choose a free address, or change port web-1 first",
             "port p: fixed ip 10.0.1.255 is the broadcast address of 10.0.1.0/24 of subnet web4; choose an address between 10.0.1.1 and 10.0.1.254",
             "port p: ip 10.0.1.1 belongs to router r on the same subnet web4; choose a free address, or change router r first",
-            "port p: fixed ip 2001:db8:1:: is the routers' anycast address of 2001:db8:1::/64 of subnet web6; choose an address between 2001:db8:1::1 and 2001:db8:1::ffff:ffff:ffff:ffff",
+            "port p: fixed ip 2001:db8:1:: is the routers' anycast address of 2001:db8:1::/64 of subnet web6; choose an address between 2001:db8:1::1 and 2001:db8:1:0:ffff:ffff:ffff:ffff",
             "port p: fixed ip 10.0.2.1 is of subnet db4, which is on network db, not on the port's network web; take an address of a subnet of network web",
             "port p: ip 10.0.2.1 belongs to router r on the same subnet db4; choose a free address, or change router r first",
             "port p: fixed ip 10.0.3.1 is outside 10.0.2.0/24 of subnet db4; choose an address between 10.0.2.1 and 10.0.2.254",
@@ -191,7 +191,7 @@ fn routers() {
             "router r2: more than one interface on subnet web4; keep one of them",
             "router r2: ip 10.0.1.11 belongs to port web-1 on the same subnet web4; choose a free address, or change port web-1 first",
             "router r2: the interface on subnet db4 has no ip, and the subnet no gateway_ip; give the interface an ip, or subnet db4 a gateway_ip",
-            "router r2: interface ip 2001:db8:2::1 is outside 2001:db8:1::/64 of subnet web6; choose an address between 2001:db8:1::1 and 2001:db8:1::ffff:ffff:ffff:ffff",
+            "router r2: interface ip 2001:db8:2::1 is outside 2001:db8:1::/64 of subnet web6; choose an address between 2001:db8:1::1 and 2001:db8:1:0:ffff:ffff:ffff:ffff",
             "router r2: mac 02:00:00:00:00:01 belongs to port web-1 on the same network web; choose another mac",
         ],
     );

@@ -1,0 +1,143 @@
+//! The sockets of the API.
+
+use super::Api;
+use axum::{Router, serve::ListenerExt};
+use std::{
+    future::IntoFuture,
+    io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, UnixListener, UnixStream},
+    sync::watch,
+    task::JoinSet,
+};
+
+/// How long requests under way may go on after the order to stop.
+const GRACE: Duration = Duration::from_secs(3);
+/// The socket is for its owner and group.
+const MODE: u32 = 0o660;
+
+/// Why the API cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Another process answers there.
+    #[error("{0} is in use: is another controller running?")]
+    InUse(PathBuf),
+    /// The socket cannot be made.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// TCP is not protected by anything, so it must not leave the machine unnoticed.
+    #[error("cannot listen on {0}: it is no loopback address, and the API has no authentication")]
+    NotLoopback(SocketAddr),
+}
+
+/// Bound sockets, not yet served.
+#[derive(Debug)]
+pub struct Listeners {
+    unix: Option<(PathBuf, UnixListener)>,
+    tcp: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds a unix socket, replacing one that nobody answers on, and TCP sockets. `allow_remote` admits addresses
+    /// other than loopback.
+    ///
+    /// # Errors
+    /// [`ListenError`] for the first that cannot be had.
+    pub async fn bind(
+        unix: Option<&Path>,
+        tcp: &[SocketAddr],
+        allow_remote: bool,
+    ) -> Result<Self, ListenError> {
+        if let Some(remote) = tcp.iter().find(|address| !allow_remote && !address.ip().is_loopback()) {
+            return Err(ListenError::NotLoopback(*remote));
+        }
+        let unix = match unix {
+            Some(path) => Some((path.to_owned(), bind_unix(path).await?)),
+            None => None,
+        };
+        let mut listeners = Vec::new();
+        for address in tcp {
+            let bound = TcpListener::bind(address).await;
+            let failed = |source| ListenError::Bind { address: address.to_string(), source };
+            listeners.push(bound.map_err(failed)?);
+        }
+        Ok(Self { unix, tcp: listeners })
+    }
+
+    /// The TCP addresses, with the ports that the kernel chose where 0 was asked for.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.tcp.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// Serves until the API's `stop`, then finishes requests under way, for at most three seconds.
+    pub async fn serve(self, api: Api) {
+        let mut stop = api.stop.clone();
+        let router = api.router();
+        let mut servers = JoinSet::new();
+        let path = self.unix.map(|(path, listener)| {
+            servers.spawn(run(axum::serve(listener, router.clone()), stop.clone()));
+            path
+        });
+        for listener in self.tcp {
+            // Small answers must not wait for more to send; a socket that refuses the option works without it.
+            let listener = listener.tap_io(|stream| {
+                let _ = stream.set_nodelay(true);
+            });
+            servers.spawn(run(axum::serve(listener, router.clone()), stop.clone()));
+        }
+        let _ = stop.wait_for(|stop| *stop).await;
+        if tokio::time::timeout(GRACE, servers.join_all()).await.is_err() {
+            tracing::warn!("requests were still under way when the api stopped");
+        }
+        if let Some(path) = path {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Accepting goes on over errors: axum waits and tries again.
+async fn run<L>(server: axum::serve::Serve<L, Router, Router>, mut stop: watch::Receiver<bool>)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = server.with_graceful_shutdown(stopped).into_future().await {
+        tracing::error!(%error, "the api stopped serving");
+    }
+}
+
+async fn bind_unix(path: &Path) -> Result<UnixListener, ListenError> {
+    let failed = |source| ListenError::Bind { address: path.display().to_string(), source };
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            if UnixStream::connect(path).await.is_ok() {
+                return Err(ListenError::InUse(path.to_owned()));
+            }
+            // Left over from a controller that was killed.
+            std::fs::remove_file(path).map_err(failed)?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    }
+    .and_then(|listener| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))?;
+        Ok(listener)
+    })
+    .map_err(failed)
+}
