@@ -321,6 +321,14 @@ impl<'a> Planner<'a> {
                 self.mutate("Bridge", &Atom::Uuid(*uuid), vec![Mutation::delete("ports", Value::set(gone))]);
             }
             if self.leads_nowhere(bridge, &stale) {
+                // Somebody may have put a port on it that we have not heard of. Then the transaction must fail.
+                let rest = Value::set(bridge.ports.difference(&stale).copied());
+                self.plan.operations.push(Operation::Wait {
+                    table: "Bridge".into(),
+                    conditions: vec![Condition::row(*uuid)],
+                    columns: vec!["ports".into(), "controller".into()],
+                    rows: vec![Row::default().with("ports", rest).with("controller", Value::empty())],
+                });
                 let root = self.root();
                 self.mutate("Open_vSwitch", &root, vec![Mutation::delete("bridges", *uuid)]);
             }

@@ -31,11 +31,19 @@ const SETTLE: Duration = Duration::from_secs(2);
 ///
 /// An unusable [`Wanted`] changes nothing on the chassis, shows in [`OvsdbState::error`], and is over with the next.
 pub async fn run<L: OvsdbLink>(
+    link: L,
+    wanted: watch::Receiver<Arc<Wanted>>,
+    state: watch::Sender<OvsdbState>,
+) {
+    run_at_pace(link, wanted, state, Backoff::default()).await;
+}
+
+pub(super) async fn run_at_pace<L: OvsdbLink>(
     mut link: L,
     mut wanted: watch::Receiver<Arc<Wanted>>,
     state: watch::Sender<OvsdbState>,
+    mut backoff: Backoff,
 ) {
-    let mut backoff = Backoff::default();
     let mut logged = String::new();
     loop {
         let Err(err) = session(&mut link, &mut wanted, &state, &mut backoff).await else { return };

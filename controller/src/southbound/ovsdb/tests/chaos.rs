@@ -10,13 +10,14 @@ pub(super) struct Chaos<L> {
     inner: L,
     random: u64,
     is_lost: bool,
-    /// How many accidents may still happen: in the end it has to work.
+    /// How many may still happen.
     accidents: u32,
 }
 
 impl<L: OvsdbLink> Chaos<L> {
-    pub(super) fn new(inner: L, seed: u64) -> Self {
-        Self { inner, random: seed, is_lost: false, accidents: 20 }
+    /// With at most so many accidents: in the end it has to work.
+    pub(super) const fn new(inner: L, seed: u64, accidents: u32) -> Self {
+        Self { inner, random: seed, is_lost: false, accidents }
     }
 
     /// True in `percent` of the cases, while accidents are left. SplitMix64.

@@ -220,8 +220,21 @@ impl Transaction {
                     self.tables.get_mut(table).unwrap().remove(&uuid);
                 }
             }
+            Operation::Wait { table, conditions, columns, rows } => {
+                let found =
+                    self.matching(table, conditions)?.into_iter().map(|uuid| &self.tables[table][&uuid]);
+                let shown = |row: &Row| -> Row {
+                    columns
+                        .iter()
+                        .filter_map(|column| Some((column.as_str(), row.get(column)?.clone())))
+                        .collect()
+                };
+                if found.map(shown).collect::<Vec<_>>() != *rows {
+                    return Err(("timed out", "\"wait\" timed out".into()));
+                }
+            }
             Operation::Comment(_) => {}
-            Operation::Select { .. } | Operation::Wait { .. } => unreachable!("not used by the planner"),
+            Operation::Select { .. } => unreachable!("not used by the planner"),
         }
         Ok(())
     }

@@ -338,6 +338,33 @@ fn plans_hold_after_every_step() {
     });
 }
 
+/// Somebody changes the switch after we have planned and before the plan arrives: then it may fail, but what is not
+/// ours stays. (Only a mark that was taken away in that moment is not respected.)
+#[test]
+fn plans_that_come_late_harm_nobody() {
+    let runtime = runtime();
+    bolero::check!().with_type::<(Vec<Step>, Vec<(Step, Step)>)>().for_each(|(history, late)| {
+        runtime.block_on(async {
+            let mut switch = Switch::connect(FakeDatabase::default().link()).await;
+            let mut wanted = Wanted::default();
+            for step in history {
+                switch.step(step, &mut wanted).await;
+            }
+            for (step, meanwhile) in late.iter().filter(|(_, step)| !matches!(step, Step::Unmark(_))) {
+                wanted = step.wanted().unwrap_or(wanted);
+                let planned = plan(&switch.observed, &wanted);
+                if let Some(operations) = meanwhile.operations(&switch.observed) {
+                    switch.change(&operations).await;
+                }
+                let before = switch.observed.clone();
+                switch.change(&planned.operations).await;
+                let (after, warnings) = (&switch.observed, planned.warnings.as_slice());
+                Check { before: &before, after, wanted: &wanted, warnings }.others_are_as_they_were();
+            }
+        });
+    });
+}
+
 /// The same on a real server, which must agree with the one in memory about every step.
 #[test]
 fn the_database_in_memory_does_what_the_real_one_does() {
