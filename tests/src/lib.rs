@@ -12,6 +12,7 @@
 //! Everything is synchronous: system tests, the demo and the benches share this crate.
 
 mod cleanup;
+pub mod cloud;
 mod command;
 pub mod frame;
 mod hypervisor;
@@ -23,11 +24,13 @@ mod ping;
 mod ports;
 mod process;
 pub mod show;
+pub mod topologies;
 mod traffic;
 mod vm;
 mod wait;
 
 pub use cleanup::{remove_kept, sweep};
+pub use cloud::Cloud;
 pub use command::run;
 pub use hypervisor::Hypervisor;
 pub use lab::{Lab, LabOptions};

@@ -1,0 +1,295 @@
+//! A whole Dragonflow: a topology, its hypervisors and VMs, and the controller as its users run it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use crate::{Hypervisor, Lab, LabOptions, Process, Vm, VmSpec, wait_for};
+
+/// How long anything may take before a test gives up; nothing is measured by it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A topology that is up and running.
+#[derive(Debug)]
+pub struct Cloud {
+    /// The hypervisors by the id of their chassis.
+    pub hosts: BTreeMap<String, Hypervisor>,
+    /// The VMs by the id of their port.
+    pub vms: BTreeMap<String, Vm>,
+    topology: Value,
+    controller: Option<Process>,
+    starts: u32,
+    // Last: everything above lives in it.
+    lab: Lab,
+}
+
+impl Cloud {
+    /// Builds what a topology names, starts the controller, applies the topology and waits until all is wired.
+    ///
+    /// Chassis get the lab's VTEP addresses and the bridge `br-ex` for the physical network "physnet1"; a bound port
+    /// becomes a VM with the port's addresses and its subnets' gateways.
+    ///
+    /// # Errors
+    /// Anything that stops it, with what was under way.
+    pub fn start(prefix: &str, topology: Value) -> Result<Self> {
+        let mut cloud = Self::build(prefix, topology)?;
+        cloud.start_controller()?;
+        cloud.apply()?;
+        cloud.wait_healthy()?;
+        Ok(cloud)
+    }
+
+    /// The same without a controller.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn build(prefix: &str, mut topology: Value) -> Result<Self> {
+        let lab = Lab::with(prefix, LabOptions::default())?;
+        let mut hosts = BTreeMap::new();
+        for chassis in objects_mut(&mut topology, "chassis") {
+            let id = text(chassis, "id")?.to_owned();
+            let host = lab.hypervisor(&id)?;
+            set_default(chassis, "encap_ips", json!([host.vtep4().to_string()]));
+            set_default(chassis, "bridge_mappings", json!({"physnet1": "br-ex"}));
+            hosts.insert(id, host);
+        }
+        let mut cloud =
+            Self { hosts, vms: BTreeMap::new(), topology, controller: None, starts: 0, lab };
+        for port in objects(&cloud.topology, "ports").cloned().collect::<Vec<_>>() {
+            if port.get("chassis").is_some() {
+                cloud.add_vm(&port)?;
+            }
+        }
+        Ok(cloud)
+    }
+
+    /// A VM for a port of the topology, plugged in where the port is bound.
+    fn add_vm(&mut self, port: &Value) -> Result<()> {
+        let spec = self.vm_spec(port)?;
+        let id = spec.port_id.clone();
+        let host = self.host(text(port, "chassis")?)?.clone();
+        host.ensure_br_int()?;
+        let vm = self.lab.vm(spec)?;
+        vm.attach(&host)?;
+        self.vms.insert(id, vm);
+        Ok(())
+    }
+
+    fn vm_spec(&self, port: &Value) -> Result<VmSpec> {
+        let id = text(port, "id")?;
+        let mut spec = VmSpec::new(id, text(port, "mac")?, &[], &[])?;
+        for fixed in objects(port, "fixed_ips") {
+            let subnet = self.object("subnets", text(fixed, "subnet")?)?;
+            let block: IpNet = text(subnet, "cidr")?.parse()?;
+            let ip: IpAddr = text(fixed, "ip")?.parse()?;
+            spec.addresses.push(IpNet::new(ip, block.prefix_len())?);
+            if let Some(gateway) = subnet.get("gateway_ip").and_then(Value::as_str) {
+                let gateway: IpAddr = gateway.parse()?;
+                if spec.gateways.iter().all(|other| other.is_ipv4() != gateway.is_ipv4()) {
+                    spec.gateways.push(gateway);
+                }
+            }
+        }
+        let network = self.object("networks", text(port, "network")?)?;
+        if let Some(mtu) = network.get("mtu").and_then(Value::as_u64) {
+            spec.mtu = u32::try_from(mtu)?;
+        }
+        Ok(spec)
+    }
+
+    /// The topology as it was last applied.
+    pub const fn topology(&self) -> &Value {
+        &self.topology
+    }
+
+    /// The lab that it all lives in.
+    pub const fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// A hypervisor by the id of its chassis.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn host(&self, chassis: &str) -> Result<&Hypervisor> {
+        self.hosts.get(chassis).with_context(|| format!("no hypervisor for chassis {chassis}"))
+    }
+
+    /// A VM by the id of its port.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn vm(&self, port: &str) -> Result<&Vm> {
+        self.vms.get(port).with_context(|| format!("no VM for port {port}"))
+    }
+
+    /// An object of the topology.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn object(&self, kind: &str, id: &str) -> Result<&Value> {
+        let found = objects(&self.topology, kind).find(|object| object.get("id").and_then(Value::as_str) == Some(id));
+        found.with_context(|| format!("no \"{id}\" among the {kind} of the topology"))
+    }
+
+    /// Changes the topology; [`Self::apply`] makes it so.
+    ///
+    /// # Errors
+    /// There is no such object.
+    pub fn edit(&mut self, kind: &str, id: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
+        let is = |object: &&mut Value| object.get("id").and_then(Value::as_str) == Some(id);
+        let object = objects_mut(&mut self.topology, kind).find(is);
+        change(object.with_context(|| format!("no \"{id}\" among the {kind} of the topology"))?);
+        Ok(())
+    }
+
+    /// Adds an object to the topology; a bound port becomes a VM at once.
+    ///
+    /// # Errors
+    /// The VM cannot be made.
+    pub fn add(&mut self, kind: &str, object: Value) -> Result<()> {
+        if let Some(all) = self.topology.as_object_mut() {
+            let list = all.entry(kind).or_insert_with(|| json!([]));
+            if let Some(list) = list.as_array_mut() {
+                list.push(object.clone());
+            }
+        }
+        if kind == "ports" && object.get("chassis").is_some() {
+            self.add_vm(&object)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the controller for all hypervisors; it takes up what an earlier one stored.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not answer.
+    pub fn start_controller(&mut self) -> Result<()> {
+        ensure!(self.controller.is_none(), "the controller runs already");
+        let mut command = Command::new(dragonflow()?);
+        command.arg("controller");
+        command.args(["--store".into(), self.file("store.redb")]);
+        command.arg("--api").arg(self.api());
+        command.arg("--openflow").arg(format!("unix:{}", self.file("of.sock").display()));
+        for (id, host) in &self.hosts {
+            command.arg("--chassis").arg(format!("{id}=unix:{}", host.db_sock().display()));
+        }
+        command.args(["--datapath-type", "netdev"]);
+        self.starts += 1;
+        self.controller = Some(self.lab.spawn(&format!("controller-{}", self.starts), command)?);
+        wait_for("the controller to answer", PATIENCE, || Ok(self.dragonflow(&["get", "chassis"])?.status.success()))?;
+        Ok(())
+    }
+
+    /// Kills the controller with SIGKILL.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill_controller(&mut self) -> Result<()> {
+        self.controller.take().context("the controller does not run")?.kill9()
+    }
+
+    /// Applies the topology as it is now, and what is not in it goes.
+    ///
+    /// # Errors
+    /// The controller refuses it.
+    pub fn apply(&self) -> Result<String> {
+        let file = self.file("topology.json");
+        fs::write(&file, serde_json::to_vec_pretty(&self.topology)?)?;
+        self.dragonflow_ok(&["apply", "--prune", "-f", &file.display().to_string()])
+    }
+
+    /// Waits until every chassis holds what it should.
+    ///
+    /// # Errors
+    /// It does not come to that; the last status is in the text.
+    pub fn wait_healthy(&self) -> Result<Duration> {
+        let healthy = wait_for("a healthy status", PATIENCE, || Ok(self.dragonflow(&["status"])?.status.success()));
+        healthy.with_context(|| self.dragonflow(&["status"]).map(|o| show(&o)).unwrap_or_default())
+    }
+
+    /// Runs the `dragonflow` command against the controller.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn dragonflow(&self, args: &[&str]) -> Result<Output> {
+        let mut command = Command::new(dragonflow()?);
+        command.arg("--server").arg(self.api()).args(args);
+        command.output().context("run dragonflow")
+    }
+
+    /// Runs the `dragonflow` command; its standard output.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn dragonflow_ok(&self, args: &[&str]) -> Result<String> {
+        let output = self.dragonflow(args)?;
+        if !output.status.success() {
+            bail!("dragonflow {} failed: {}", args.join(" "), show(&output));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Where the controller's API is.
+    pub fn api(&self) -> String {
+        format!("unix:{}", self.file("api.sock").display())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.lab.dir().join(name)
+    }
+}
+
+/// The `dragonflow` binary that was built with this program.
+///
+/// # Errors
+/// It was not built.
+pub fn dragonflow() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folders = own.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join("dragonflow")).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("no dragonflow beside {}: run cargo build -p controller first", own.display())
+    })
+}
+
+fn show(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    format!("{}\n{}", output.status, String::from_utf8_lossy(&both))
+}
+
+fn objects<'a>(of: &'a Value, kind: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    of.get(kind).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn objects_mut<'a>(of: &'a mut Value, kind: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
+    of.get_mut(kind).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+fn text<'a>(object: &'a Value, key: &str) -> Result<&'a str> {
+    object.get(key).and_then(Value::as_str).with_context(|| format!("no \"{key}\" in {object}"))
+}
+
+fn set_default(object: &mut Value, key: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.entry(key).or_insert(value);
+    }
+}
+
+/// Reads a topology file, YAML as operators write it.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_topology(path: &Path) -> Result<Value> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    serde_yaml_ng::from_str(&text).with_context(|| format!("parse {}", path.display()))
+}
