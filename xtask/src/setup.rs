@@ -1,0 +1,118 @@
+//! `cargo xtask setup`: what the tests and the demo need from the operating system.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Write as _};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::shell::{self, cargo, is_root, on_path};
+
+/// Debian packages, and what needs them.
+const PACKAGES: [(&str, &str); 13] = [
+    ("openvswitch-switch", "the switch (its service is not started)"),
+    ("iproute2", "network namespaces"),
+    ("iputils-ping", "ping inside VMs"),
+    ("ethtool", "checksums in software"),
+    ("tcpdump", "looking at packets"),
+    ("iperf3", "throughput"),
+    ("traceroute", "routes as VMs see them"),
+    ("procps", "looking at processes"),
+    ("clang-19", "compiling eBPF"),
+    ("m4", "building libxdp"),
+    ("libelf-dev", "loading eBPF"),
+    ("pkg-config", "finding libraries"),
+    ("make", "building libraries in C"),
+];
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Installs what is missing, after asking.
+fn install(options: &Options) -> Result<()> {
+    install_packages(options.yes)?;
+    install_components()
+}
+
+/// As the command of the user: also says when there was nothing to do.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    install(options)?;
+    println!("setup: everything is there");
+    Ok(())
+}
+
+/// What `test` and `demo` do first; silent when nothing is missing.
+pub(crate) fn ensure_done() -> Result<()> {
+    install(&Options { yes: false })
+}
+
+fn install_packages(yes: bool) -> Result<()> {
+    let missing = missing_packages()?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("setup: these Debian packages are missing:");
+    for (package, why) in &missing {
+        println!("  {package:20} {why}");
+    }
+    let names: Vec<&str> = missing.iter().map(|(package, _)| *package).collect();
+    let command = format!("sh xtask/setup.sh {}", names.join(" "));
+    let root = is_root()?;
+    let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    // CI is root and has nobody to ask; a user without root and terminal gets told what to do.
+    if !root && (!on_path("sudo") || !(interactive || yes)) {
+        bail!("installing packages needs root; run this as root in the repository and try again: {command}");
+    }
+    let command = if root { command } else { format!("sudo {command}") };
+    if interactive && !yes && !ask(&format!("setup: run `{command}`?"))? {
+        bail!("packages are missing; run this in the repository and try again: {command}");
+    }
+    let mut words = command.split(' ');
+    let program = words.next().context("empty command")?;
+    shell::run(Command::new(program).args(words))?;
+    let left: Vec<&str> = missing_packages()?.into_iter().map(|(package, _)| package).collect();
+    ensure!(left.is_empty(), "still missing after installation: {}", left.join(" "));
+    Ok(())
+}
+
+fn missing_packages() -> Result<Vec<(&'static str, &'static str)>> {
+    if !on_path("dpkg-query") {
+        let names: Vec<&str> = PACKAGES.iter().map(|(package, _)| *package).collect();
+        bail!("this is no Debian system: install the equivalents of {} by hand", names.join(" "));
+    }
+    // Ends with 1 when it does not know one of the names: those are not in its answer.
+    let output = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
+        .args(PACKAGES.iter().map(|(package, _)| package))
+        .stderr(Stdio::null())
+        .output()
+        .context("start dpkg-query")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let installed: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
+    Ok(PACKAGES.into_iter().filter(|(package, _)| !installed.contains(package)).collect())
+}
+
+/// rustup's minimal profile brings neither clippy nor rustfmt.
+fn install_components() -> Result<()> {
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        let there = cargo().args([tool, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !there.context("start cargo")?.success() {
+            ensure!(on_path("rustup"), "cargo {tool} is missing, and there is no rustup to add it");
+            println!("setup: adding {component}");
+            shell::run(Command::new("rustup").args(["component", "add", component]))?;
+        }
+    }
+    Ok(())
+}
+
+fn ask(question: &str) -> Result<bool> {
+    print!("{question} [y/N] ");
+    std::io::stdout().flush().context("print a question")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
