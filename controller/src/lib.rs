@@ -12,3 +12,4 @@ pub mod pipeline;
 pub mod reconcile;
 pub mod southbound;
 pub mod store;
+pub mod trace;

@@ -44,7 +44,8 @@ pub struct Punt {
 }
 
 impl IcmpReason {
-    const fn from_bits(bits: u32) -> Option<Self> {
+    /// The reason of a number in [`register::ICMP_REASON`].
+    pub const fn from_bits(bits: u32) -> Option<Self> {
         Some(match bits {
             1 => Self::TtlExceeded,
             2 => Self::TooBig,
