@@ -62,8 +62,7 @@ impl Cloud {
             set_default(chassis, "bridge_mappings", json!({"physnet1": "br-ex"}));
             hosts.insert(id, host);
         }
-        let mut cloud =
-            Self { hosts, vms: BTreeMap::new(), topology, controller: None, starts: 0, lab };
+        let mut cloud = Self { hosts, vms: BTreeMap::new(), topology, controller: None, starts: 0, lab };
         for port in objects(&cloud.topology, "ports").cloned().collect::<Vec<_>>() {
             if port.get("chassis").is_some() {
                 cloud.add_vm(&port)?;
@@ -137,7 +136,8 @@ impl Cloud {
     /// # Errors
     /// There is none.
     pub fn object(&self, kind: &str, id: &str) -> Result<&Value> {
-        let found = objects(&self.topology, kind).find(|object| object.get("id").and_then(Value::as_str) == Some(id));
+        let found =
+            objects(&self.topology, kind).find(|object| object.get("id").and_then(Value::as_str) == Some(id));
         found.with_context(|| format!("no \"{id}\" among the {kind} of the topology"))
     }
 
@@ -186,7 +186,9 @@ impl Cloud {
         command.args(["--datapath-type", "netdev"]);
         self.starts += 1;
         self.controller = Some(self.lab.spawn(&format!("controller-{}", self.starts), command)?);
-        wait_for("the controller to answer", PATIENCE, || Ok(self.dragonflow(&["get", "chassis"])?.status.success()))?;
+        wait_for("the controller to answer", PATIENCE, || {
+            Ok(self.dragonflow(&["get", "chassis"])?.status.success())
+        })?;
         Ok(())
     }
 
@@ -213,7 +215,8 @@ impl Cloud {
     /// # Errors
     /// It does not come to that; the last status is in the text.
     pub fn wait_healthy(&self) -> Result<Duration> {
-        let healthy = wait_for("a healthy status", PATIENCE, || Ok(self.dragonflow(&["status"])?.status.success()));
+        let healthy =
+            wait_for("a healthy status", PATIENCE, || Ok(self.dragonflow(&["status"])?.status.success()));
         healthy.with_context(|| self.dragonflow(&["status"]).map(|o| show(&o)).unwrap_or_default())
     }
 

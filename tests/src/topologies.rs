@@ -17,9 +17,7 @@ pub fn two_tenants(web: Value, db: Value, blue: Value) -> Value {
             "fixed_ips": [{"subnet": subnet("v4"), "ip": v4}, {"subnet": subnet("v6"), "ip": v6}],
         })
     };
-    let subnet = |network: &str, family: &str, cidr: &str, gateway: &str| {
-        json!({"id": format!("{network}-{family}"), "network": network, "cidr": cidr, "gateway_ip": gateway})
-    };
+    let subnet = |network: &str, family: &str, cidr: &str, gateway: &str| json!({"id": format!("{network}-{family}"), "network": network, "cidr": cidr, "gateway_ip": gateway});
     let interface = |subnet: &str| json!({"subnet": subnet, "mac": RED_ROUTER});
     json!({
         "chassis": [{"id": "hv1"}, {"id": "hv2"}],

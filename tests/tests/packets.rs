@@ -102,7 +102,8 @@ fn arp_and_nd_are_answered_by_the_switch_and_reach_nobody() -> Result<()> {
         match (asker.v4()?, asker.v6()?, target) {
             (IpAddr::V4(own), _, IpAddr::V4(target)) => {
                 nic.send(&frame::arp_request(asker.mac(), own, target))?;
-                let got = nic.recv_where(PATIENCE, |f| f.get(12..14) == Some(&[8, 6]) && f.get(21) == Some(&2))?;
+                let got =
+                    nic.recv_where(PATIENCE, |f| f.get(12..14) == Some(&[8, 6]) && f.get(21) == Some(&2))?;
                 let want = frame::arp_reply(mac, target, (asker.mac(), own));
                 expect_same_frame(&got.context("no ARP reply")?.bytes, &want)?;
             }
@@ -224,16 +225,21 @@ fn static_routes_and_ecmp_use_every_next_hop() -> Result<()> {
         let target: IpAddr = target.parse()?;
         let source = if target.is_ipv4() { sender.v4()? } else { sender.v6()? };
         let path = Path::new(sender.mac(), router_mac()?, source, target);
-        let hops = [(cloud.vm("db-1")?, cloud.vm("db-1")?.nic()?), (cloud.vm("db-2")?, cloud.vm("db-2")?.nic()?)];
+        let hops =
+            [(cloud.vm("db-1")?, cloud.vm("db-1")?.nic()?), (cloud.vm("db-2")?, cloud.vm("db-2")?.nic()?)];
         let mut used = BTreeSet::new();
         wait_for("both next hops to be used", PATIENCE, || {
             for port in 5000..5016 {
                 nic.send(&path.udp(port, 53, MARK)?)?;
             }
             for (vm, hop) in &hops {
-                for captured in hop.recv_all(SOON)?.into_iter().filter(|captured| is_marked(&captured.bytes)) {
+                for captured in hop.recv_all(SOON)?.into_iter().filter(|captured| is_marked(&captured.bytes))
+                {
                     let port = source_port(&captured.bytes);
-                    expect_same_frame(&captured.bytes, &path.routed(router_mac()?, vm.mac()).udp(port, 53, MARK)?)?;
+                    expect_same_frame(
+                        &captured.bytes,
+                        &path.routed(router_mac()?, vm.mac()).udp(port, 53, MARK)?,
+                    )?;
                     used.insert(vm.name().to_owned());
                 }
             }
@@ -260,7 +266,8 @@ fn ports_cannot_send_from_what_is_not_theirs() -> Result<()> {
     let (nic, there, same_net) = (vm.nic()?, peer.nic()?, cloud.vm("web-2")?.nic()?);
     let router = router_mac()?;
     let [peer4, peer6] = addresses(peer)?;
-    let good = |source: IpAddr| Path::new(vm.mac(), router, source, if source.is_ipv4() { peer4 } else { peer6 });
+    let good =
+        |source: IpAddr| Path::new(vm.mac(), router, source, if source.is_ipv4() { peer4 } else { peer6 });
     for own in addresses(vm)? {
         send_until(&nic, &there, &good(own).udp(1, 2, MARK)?, is_marked)?;
     }
@@ -274,17 +281,20 @@ fn ports_cannot_send_from_what_is_not_theirs() -> Result<()> {
     nic.send(&frame::tagged(5, &good(vm.v4()?).udp(1, 2, MARK)?)?)?;
     there.expect_silence(SOON, is_marked)?;
 
-    let (IpAddr::V4(own), IpAddr::V4(theirs)) = (vm.v4()?, victim.v4()?) else { unreachable!("v4() is IPv4") };
-    let (IpAddr::V6(own6), IpAddr::V6(theirs6)) = (vm.v6()?, victim.v6()?) else { unreachable!("v6() is IPv6") };
+    let (IpAddr::V4(own), IpAddr::V4(theirs)) = (vm.v4()?, victim.v4()?) else {
+        unreachable!("v4() is IPv4")
+    };
+    let (IpAddr::V6(own6), IpAddr::V6(theirs6)) = (vm.v6()?, victim.v6()?) else {
+        unreachable!("v6() is IPv6")
+    };
     // ARP: somebody else's address, somebody else's MAC inside an honest frame; ND: the same.
     nic.send(&frame::arp_request(vm.mac(), theirs, "10.0.1.250".parse()?))?;
     let mut lie = frame::arp_request(vm.mac(), own, "10.0.1.250".parse()?);
     lie[22..28].copy_from_slice(&stranger.0);
     nic.send(&lie)?;
     nic.send(&frame::neighbour_advertisement(vm.mac(), theirs6, (victim.mac(), own6), false)?)?;
-    let is_lie = |f: &[u8]| {
-        f.get(12..14) == Some(&[8, 6]) || (f.get(20) == Some(&58) && f.get(54) == Some(&136))
-    };
+    let is_lie =
+        |f: &[u8]| f.get(12..14) == Some(&[8, 6]) || (f.get(20) == Some(&58) && f.get(54) == Some(&136));
     same_net.expect_silence(SOON, is_lie)?;
     // An honest question for an address that nobody is known to have goes to everybody on the network.
     let honest = frame::arp_request(vm.mac(), own, "10.0.1.250".parse()?);

@@ -24,7 +24,8 @@ fn flows(host: &Hypervisor) -> Result<BTreeMap<String, u64>> {
     for line in text.lines().filter(|line| line.contains("actions=")) {
         let (cookie, rest) = line.trim().split_once(", ").with_context(|| format!("flow \"{line}\""))?;
         let bits = cookie.trim_start_matches("cookie=0x");
-        let unit = u64::from_str_radix(bits, 16).with_context(|| format!("cookie \"{cookie}\""))? & ((1 << 48) - 1);
+        let unit =
+            u64::from_str_radix(bits, 16).with_context(|| format!("cookie \"{cookie}\""))? & ((1 << 48) - 1);
         flows.insert(rest.to_owned(), unit);
     }
     ensure!(!flows.is_empty(), "no flows in {text}");
@@ -36,7 +37,9 @@ fn killing_the_controller_loses_no_packet() -> Result<()> {
     let mut cloud = cloud("ckill")?;
     let (from, to) = (cloud.vm("web-1")?, cloud.vm("db-2")?);
     // Underlay neighbours are known after this.
-    wait_for("the first pings", PATIENCE, || Ok(from.ping(to.v4()?, 1)?.all() && from.ping(to.v6()?, 1)?.all()))?;
+    wait_for("the first pings", PATIENCE, || {
+        Ok(from.ping(to.v4()?, 1)?.all() && from.ping(to.v6()?, 1)?.all())
+    })?;
     let streams = [from.pinger(to.v4()?, EVERY_10_MS)?, from.pinger(to.v6()?, EVERY_10_MS)?];
     let before = [flows(cloud.host("hv1")?)?, flows(cloud.host("hv2")?)?];
     for _ in 0..3 {
@@ -96,9 +99,9 @@ fn a_restarted_database_does_no_harm() -> Result<()> {
     wait_for("the first ping", PATIENCE, || Ok(from.ping(to.v4()?, 1)?.all()))?;
     let stream = from.pinger(to.v4()?, EVERY_10_MS)?;
     let host = cloud.host("hv1")?;
-    host.kill9(Daemon::Ovsdb)?;
+    host.kill9(Daemon::OvsdbServer)?;
     thread::sleep(Duration::from_secs(2));
-    host.start(Daemon::Ovsdb)?;
+    host.start(Daemon::OvsdbServer)?;
     cloud.wait_healthy()?;
     thread::sleep(Duration::from_secs(2));
     stream.stop()?.expect_no_loss()
@@ -154,10 +157,13 @@ fn objects_come_and_go_in_any_order() -> Result<()> {
     wait_for("routing to stop", PATIENCE, || Ok(cloud.vm("web-1")?.ping(to, 1)?.none()))?;
     ensure!(!cloud.vm("web-1")?.ping(cloud.vm("web-2")?.v4()?, 2)?.none(), "the subnet itself works");
     // A new port on the running system.
-    cloud.add("ports", json!({
-        "id": "db-3", "network": "db", "chassis": "hv1", "mac": "02:00:00:00:00:23",
-        "fixed_ips": [{"subnet": "db-v4", "ip": "10.0.2.23"}],
-    }))?;
+    cloud.add(
+        "ports",
+        json!({
+            "id": "db-3", "network": "db", "chassis": "hv1", "mac": "02:00:00:00:00:23",
+            "fixed_ips": [{"subnet": "db-v4", "ip": "10.0.2.23"}],
+        }),
+    )?;
     cloud.apply()?;
     cloud.wait_healthy()?;
     let new = cloud.vm("db-3")?.v4()?;
@@ -168,7 +174,10 @@ fn objects_come_and_go_in_any_order() -> Result<()> {
     ensure!(whole["routers"] == cloud.topology()["routers"], "the topology names the router");
     let count = |flows: &BTreeMap<String, u64>| flows.len();
     wait_for("as many flows as before", PATIENCE, || {
-        Ok([flows(cloud.host("hv1")?)?, flows(cloud.host("hv2")?)?].iter().map(count).eq(before.iter().map(count)))
+        Ok([flows(cloud.host("hv1")?)?, flows(cloud.host("hv2")?)?]
+            .iter()
+            .map(count)
+            .eq(before.iter().map(count)))
     })?;
     Ok(())
 }
