@@ -129,8 +129,9 @@ impl SubField {
         Self { field, offset, bits }
     }
 
-    /// All bits of `field`.
+    /// All bits of `field`; of [`Field::VlanVid`] the 12 of the id, since actions cannot touch "tag present".
     pub const fn whole(field: Field) -> Self {
-        Self { field, offset: 0, bits: field.bits() }
+        let bits = if matches!(field, Field::VlanVid) { 12 } else { field.bits() };
+        Self { field, offset: 0, bits }
     }
 }

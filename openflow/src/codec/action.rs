@@ -269,7 +269,7 @@ fn nxm_header(field: Field) -> Result<u32, EncodeError> {
 
 fn check_bits(field: SubField) -> Result<(), EncodeError> {
     let end = u32::from(field.offset) + u32::from(field.bits);
-    if field.bits == 0 || end > u32::from(field.field.bits()) {
+    if field.bits == 0 || end > u32::from(SubField::whole(field.field).bits) {
         return Err(EncodeError::BadValue { what: "end of bit range", value: end.into() });
     }
     Ok(())

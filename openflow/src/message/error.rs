@@ -1,6 +1,6 @@
 //! OFPT_ERROR: OpenFlow 1.3.5, 7.4.4, with the names that Open vSwitch's documentation uses.
 
-use super::{Header, ONF};
+use super::{HEADER_LEN, Header, ONF};
 use crate::{
     codec::action::NICIRA,
     wire::{DecodeError, Put, Reader},
@@ -47,6 +47,17 @@ impl ErrorMessage {
         Header::decode(&self.data).ok().filter(|_| has_offender)
     }
 
+    /// The header of the message within the bundle-add that failed.
+    fn bundled(&self) -> Option<Header> {
+        let mut r = Reader::new(&self.data);
+        let outer = self.offender()?;
+        r.skip("header", HEADER_LEN).ok()?;
+        let id = (r.u32("experimenter").ok()?, r.u32("experimenter").ok()?);
+        r.skip("bundle-add", 8).ok()?;
+        let is_add = outer.kind == super::kind::EXPERIMENTER && id == super::exp::BUNDLE_ADD;
+        Header::decode(r.rest()).ok().filter(|_| is_add)
+    }
+
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.put_u16(self.kind);
         out.put_u16(self.code);
@@ -78,9 +89,10 @@ impl fmt::Display for ErrorMessage {
             let text = String::from_utf8_lossy(&self.data);
             return if text.is_empty() { Ok(()) } else { write!(f, ": {}", text.trim_end_matches('\0')) };
         }
-        match self.offender() {
-            Some(header) => write!(f, " for {}", super::kind_name(header.kind)),
-            None => Ok(()),
+        match (self.offender(), self.bundled()) {
+            (_, Some(header)) => write!(f, " for {} in bundle", super::kind_name(header.kind)),
+            (Some(header), None) => write!(f, " for {}", super::kind_name(header.kind)),
+            (None, None) => Ok(()),
         }
     }
 }

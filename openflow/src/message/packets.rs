@@ -238,11 +238,11 @@ impl PacketIn {
         let mut fields = Vec::new();
         put_fields(&self.matching, &mut fields)?;
         put_property(PROP_METADATA, &fields, out)?;
-        if !self.userdata.is_empty() {
-            put_property(PROP_USERDATA, &self.userdata, out)?;
-        }
         if !self.continuation.is_empty() {
             put_property(PROP_CONTINUATION, &self.continuation, out)?;
+        }
+        if !self.userdata.is_empty() {
+            put_property(PROP_USERDATA, &self.userdata, out)?;
         }
         Ok(())
     }

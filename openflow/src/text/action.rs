@@ -2,7 +2,7 @@
 
 use super::{
     Named, TableNames,
-    value::{Bytes, Port, ipv4, ipv6, mac},
+    value::{Bytes, Hex, Port, ipv4, ipv6, mac},
     write_list, write_table,
 };
 use crate::{
@@ -32,7 +32,7 @@ impl Named for Action {
             Self::OutputReg { src, .. } => write!(f, "output:{src}"),
             Self::Group(group) => write!(f, "group:{}", group.0),
             Self::SetField(entry) => write!(f, "set_field:{}->{}", Value(entry), field_name(entry.field)),
-            Self::RegLoad { dst, value } => write!(f, "load:{}->{dst}", super::value::Hex(*value)),
+            Self::RegLoad { dst, value } => write!(f, "load:{}->{dst}", Hex((*value).into())),
             Self::Move { src, dst } => write!(f, "move:{src}->{dst}"),
             Self::PushVlan(ethertype) => write!(f, "push_vlan:{ethertype:#x}"),
             Self::PopVlan => f.write_str("pop_vlan"),
@@ -121,7 +121,7 @@ impl fmt::Display for SubField {
         let Self { field, offset, bits } = *self;
         write!(f, "{}", header_name(field))?;
         match bits {
-            _ if offset == 0 && bits == field.bits() => f.write_str("[]"),
+            _ if *self == Self::whole(field) => f.write_str("[]"),
             1 => write!(f, "[{offset}]"),
             _ => write!(f, "[{offset}..{}]", u32::from(offset) + u32::from(bits) - 1),
         }
@@ -153,8 +153,8 @@ impl fmt::Display for Value<'_> {
                 mask.map_or(Ok(()), |mask| write!(f, "/{}", ipv6(mask)))
             }
             Field::TunId | Field::Metadata | Field::Reg(_) | Field::XReg(_) | Field::XxReg(_) => {
-                write!(f, "{value:#x}")?;
-                mask.map_or(Ok(()), |mask| write!(f, "/{mask:#x}"))
+                write!(f, "{}", Hex(value))?;
+                mask.map_or(Ok(()), |mask| write!(f, "/{}", Hex(mask)))
             }
             _ => {
                 write!(f, "{value}")?;

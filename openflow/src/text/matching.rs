@@ -174,8 +174,6 @@ struct Value<'a>(&'a FieldMatch);
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FieldMatch { field, value, mask } = *self.0;
-        #[expect(clippy::cast_possible_truncation, reason = "where it is used the field has at most 64 bits")]
-        let [hex, hex_mask] = [Hex(value as u64), Hex(mask.unwrap_or(0) as u64)];
         match field {
             #[expect(clippy::cast_possible_truncation, reason = "the field has 32 bits")]
             Field::InPort => write!(f, "{}", Port(OfPort(value as u32))),
@@ -206,13 +204,9 @@ impl fmt::Display for Value<'_> {
                 write!(f, "{}", mac(value))?;
                 mask.map_or(Ok(()), |mask| write!(f, "/{}", mac(mask)))
             }
-            Field::Reg(_) | Field::TunId | Field::Metadata => match mask {
-                None => write!(f, "{hex}"),
-                Some(_) => write!(f, "{hex}/{hex_mask}"),
-            },
-            Field::Unknown(_) => match mask {
-                None => write!(f, "{value:#x}"),
-                Some(mask) => write!(f, "{value:#x}/{mask:#x}"),
+            Field::Reg(_) | Field::TunId | Field::Metadata | Field::Unknown(_) => match mask {
+                None => write!(f, "{}", Hex(value)),
+                Some(mask) => write!(f, "{}/{}", Hex(value), Hex(mask)),
             },
             _ => match mask {
                 None => write!(f, "{value}"),

@@ -82,6 +82,7 @@ impl Named for Flow {
 
 impl Named for Instruction {
     fn write(&self, names: TableNames<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = |word: u64| value::Hex(word.into());
         match self {
             Self::Meter(meter) => write!(f, "meter:{}", meter.0),
             Self::Apply(actions) => action::write_actions(actions, names, f),
@@ -91,9 +92,9 @@ impl Named for Instruction {
                 action::write_actions(actions, names, f)?;
                 write!(f, ")")
             }
-            Self::Metadata { value, mask: u64::MAX } => write!(f, "write_metadata:{}", value::Hex(*value)),
+            Self::Metadata { value, mask: u64::MAX } => write!(f, "write_metadata:{}", hex(*value)),
             Self::Metadata { value, mask } => {
-                write!(f, "write_metadata:{}/{}", value::Hex(*value), value::Hex(*mask))
+                write!(f, "write_metadata:{}/{}", hex(*value), hex(*mask))
             }
             Self::Goto(table) => {
                 write!(f, "goto_table:")?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A number as C's `%#x` prints it: zero without the 0x.
-pub(super) struct Hex(pub(super) u64);
+pub(super) struct Hex(pub(super) u128);
 
 impl fmt::Display for Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
