@@ -39,6 +39,7 @@ pub(super) fn monitored() -> Vec<MonitorTable> {
         "enable_async_messages",
         "controller_rate_limit",
         "controller_burst_limit",
+        "is_connected",
         "external_ids",
     ];
     vec![
@@ -106,6 +107,8 @@ pub(super) struct ControllerRow {
     pub(super) connection_mode: Option<String>,
     /// One of the columns is set that limits what the switch tells us.
     pub(super) is_limited: bool,
+    /// The switch has a connection to it now.
+    pub(super) is_connected: bool,
     pub(super) role: Option<String>,
 }
 
@@ -220,6 +223,7 @@ impl ControllerRow {
             connection_mode: owned(row.str("connection_mode")),
             is_limited: row.boolean("enable_async_messages").is_some()
                 || limits.iter().any(|column| row.integer(column).is_some()),
+            is_connected: row.boolean("is_connected") == Some(true),
             role: role(row),
         }
     }

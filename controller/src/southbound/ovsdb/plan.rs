@@ -150,8 +150,9 @@ impl<'a> Planner<'a> {
         match kept {
             Some((uuid, row)) => self.update("Controller", *uuid, self.controller_changes(row)),
             None => {
-                let row =
-                    self.controller_columns().with("external_ids", Value::map([(MARK, role::CONTROLLER)]));
+                let row = self
+                    .controller_columns(false)
+                    .with("external_ids", Value::map([(MARK, role::CONTROLLER)]));
                 let controller = self.insert("Controller", row);
                 self.mutate("Bridge", at, vec![Mutation::insert("controller", controller)]);
             }
@@ -170,11 +171,11 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn controller_columns(&self) -> Row {
+    fn controller_columns(&self, is_connected: bool) -> Row {
         let wanted = &self.wanted.controller;
         Row::default()
             .with("target", wanted.target.as_str())
-            .with("max_backoff", wanted.max_backoff_ms)
+            .with("max_backoff", max_backoff(wanted.max_backoff_ms, is_connected))
             .with("inactivity_probe", wanted.inactivity_probe_ms)
             .with("connection_mode", "out-of-band")
     }
@@ -183,11 +184,11 @@ impl<'a> Planner<'a> {
         let wanted = &self.wanted.controller;
         let mut changes = Row::default();
         let as_wanted = row.target == wanted.target
-            && row.max_backoff == Some(wanted.max_backoff_ms.into())
+            && row.max_backoff == Some(max_backoff(wanted.max_backoff_ms, row.is_connected))
             && row.inactivity_probe == Some(wanted.inactivity_probe_ms.into())
             && row.connection_mode.as_deref() == Some("out-of-band");
         if !as_wanted {
-            changes = self.controller_columns();
+            changes = self.controller_columns(row.is_connected);
         }
         if row.is_limited {
             // The rate of packet-ins is limited by meters in the pipeline, where each kind has its own.
@@ -441,6 +442,13 @@ impl PortSpec {
 
 const ALL_PROTOCOLS: [&str; 6] =
     ["OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"];
+
+/// One millisecond more while the switch is connected. `ovs-vswitchd` (2.11 and later, seen with 3.1.0) applies the
+/// column only to a controller that is connected, and only when something is reconfigured; before, and else for ever,
+/// it waits up to 8 s. A value that changes with each connection is something. It counts whole seconds.
+fn max_backoff(wanted_ms: u32, is_connected: bool) -> i64 {
+    i64::from(wanted_ms) + i64::from(is_connected)
+}
 
 /// In-band control adds hidden flows that let any port talk to the controller's address.
 const DISABLE_IN_BAND: (&str, &str) = ("disable-in-band", "true");

@@ -38,10 +38,12 @@ pub struct Wanted {
 /// One row of the table `Controller`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControllerTarget {
-    /// As OVS writes it: "tcp:127.0.0.1:6653", "unix:/run/dragonflow/openflow.sock" or "ssl:...".
+    /// As OVS writes it: "tcp:127.0.0.1:6653", "ssl:..." or "unix:/run/openvswitch/dragonflow.sock". `ovs-vswitchd`
+    /// dials a unix socket only in its own run directory; for any other it is as if there were no controller.
     pub target: String,
-    /// The longest wait between two attempts to connect, in milliseconds, 1000 at least. Default 1000: OVS would wait
-    /// up to 8 s on its own, and that is how long a restarted controller would be blind.
+    /// The longest wait between two attempts to connect, in milliseconds, 1000 at least; part of a second does not
+    /// count. Default 1000: OVS would wait up to 8 s on its own, and that is how long a restarted controller would be
+    /// blind. (It still does before its first connection.)
     pub max_backoff_ms: u32,
     /// Silence after which the switch asks for an echo, in milliseconds; 0 never asks. Default 5000.
     pub inactivity_probe_ms: u32,

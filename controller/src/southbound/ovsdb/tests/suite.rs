@@ -320,6 +320,28 @@ async fn a_new_target_never_leaves_the_bridge_without_controller(lab: Lab<impl D
     }
 }
 
+/// `ovs-vswitchd` takes up the back-off only when it is connected and something changes.
+async fn each_connection_renews_the_backoff(lab: Lab<impl Database>) {
+    let mut switch = lab.operator().await;
+    switch.init().await;
+    let mut chassis = lab.chassis(Wanted::default());
+    chassis.until_applied(&mut switch).await;
+    for (is_connected, want) in [(true, 1001), (false, 1000), (true, 1001)] {
+        let row = Row::default().with("is_connected", is_connected);
+        let update = |observed: &Observed| {
+            Some(vec![Operation::update("Controller", controller(observed), row.clone())])
+        };
+        switch.by_hand(update).await;
+        chassis.until_applied(&mut switch).await;
+        let [row] = switch.observed.controllers.values().collect::<Vec<_>>()[..] else { panic!("not one") };
+        assert_eq!(row.max_backoff, Some(want));
+    }
+}
+
+fn controller(observed: &Observed) -> ovsdb::Uuid {
+    *observed.controllers.keys().next().unwrap()
+}
+
 async fn what_is_not_ours_stays(lab: Lab<impl Database>) {
     let mut switch = lab.operator().await;
     switch.init().await;
@@ -575,6 +597,7 @@ on_all_databases! {
     ports_are_found_and_followed
     what_is_undone_by_hand_comes_back
     a_new_target_never_leaves_the_bridge_without_controller
+    each_connection_renews_the_backoff
     what_is_not_ours_stays
     tunnels_and_provider_bridges_come_and_go
     a_restart_of_the_database_is_survived
