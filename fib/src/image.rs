@@ -43,7 +43,7 @@ pub enum Verdict {
     Unreachable,
     /// Dropped silently.
     Blackhole,
-    /// Looked up in [`MAX_VRFS`](self) VRFs without an end.
+    /// Looked up in four VRFs, one after the other, without an end.
     Loop,
 }
 
