@@ -2,7 +2,7 @@
 
 use super::{desired::Desired, slice::Slice, view::View};
 use crate::{
-    model::{ChassisId, NetworkId, PhysicalNetwork, PortId, Segment},
+    model::{ChassisId, NetworkId, PhysicalNetwork, PortId, RouterId, Segment},
     pipeline::{UnitId, ls_out},
 };
 use packet::OfPort;
@@ -64,7 +64,19 @@ pub(super) enum Source {
     Base,
     Network(NetworkId),
     Port(PortId),
-    Router(crate::model::RouterId),
+    Router(RouterId),
+}
+
+impl From<PortId> for Source {
+    fn from(id: PortId) -> Self {
+        Self::Port(id)
+    }
+}
+
+impl From<RouterId> for Source {
+    fn from(id: RouterId) -> Self {
+        Self::Router(id)
+    }
 }
 
 impl TunnelType {

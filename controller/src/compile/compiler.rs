@@ -47,6 +47,10 @@ impl Compiler {
         });
     }
 
+    pub(super) fn chassis(&self, id: &ChassisId) -> Option<&Chassis> {
+        self.chassis.get(id)
+    }
+
     /// What a chassis shall hold, as of the last [`Self::poll`].
     pub fn desired(&self, id: &ChassisId) -> Option<&Desired> {
         self.chassis.get(id).map(|chassis| &chassis.desired)

@@ -9,6 +9,7 @@ mod answer;
 mod chassis;
 mod compiler;
 mod desired;
+mod routes;
 mod slice;
 mod units;
 mod view;

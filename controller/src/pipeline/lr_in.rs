@@ -93,6 +93,7 @@ pub fn own_address(sink: &mut Sink, vrf: u32, ip: IpAddr) {
 
 /// A route of a VRF: the longest prefix wins.
 pub fn route(sink: &mut Sink, vrf: u32, prefix: IpNet, target: &Target) {
+    sink.routes.push((vrf, prefix, target.clone()));
     let (addr, mask) = (prefix.network(), prefix.netmask());
     let matching = match prefix {
         IpNet::V4(_) => ipv4().with_masked(Field::Ipv4Dst, addr, mask),
@@ -119,6 +120,7 @@ pub fn route(sink: &mut Sink, vrf: u32, prefix: IpNet, target: &Target) {
 
 /// A group that spreads traffic over next hops by its hash.
 pub fn ecmp(sink: &mut Sink, id: GroupId, hops: &[Adjacency]) {
+    sink.next_hops.push((id, hops.to_vec()));
     let bucket = |hop: &Adjacency| {
         let mut actions = rewrite(hop);
         let next = if hop.vrf.is_some() { Table::LrInIpInput } else { Table::LrInChkPktLen };

@@ -1,7 +1,11 @@
 //! Where flows are collected while a unit is compiled.
 
-use super::{Cookie, Table};
-use openflow::{Action, Flow, Group, Instruction, Match};
+use super::{
+    Cookie, Table,
+    lr_in::{Adjacency, Target},
+};
+use ipnet::IpNet;
+use openflow::{Action, Flow, Group, GroupId, Instruction, Match};
 
 /// Flows and groups of one unit; each flow gets the unit's cookie.
 #[derive(Debug)]
@@ -11,12 +15,22 @@ pub struct Sink {
     pub flows: Vec<Flow>,
     /// The groups so far.
     pub groups: Vec<Group>,
+    /// The routes that some of the flows were made from, with the VRF of each: what the FIB is built from.
+    pub routes: Vec<(u32, IpNet, Target)>,
+    /// The next hops that the groups were made from.
+    pub next_hops: Vec<(GroupId, Vec<Adjacency>)>,
 }
 
 impl Sink {
     /// An empty one.
     pub const fn new(cookie: Cookie) -> Self {
-        Self { cookie: cookie.to_bits(), flows: Vec::new(), groups: Vec::new() }
+        Self {
+            cookie: cookie.to_bits(),
+            flows: Vec::new(),
+            groups: Vec::new(),
+            routes: Vec::new(),
+            next_hops: Vec::new(),
+        }
     }
 
     /// A flow that runs `actions` and, if there is a `next`, goes on there. Without both the packet is dropped.
