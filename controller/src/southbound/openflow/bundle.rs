@@ -3,7 +3,7 @@
 //! Open vSwitch keeps a bundle open although it refused an addition, and a commit then applies the rest. So a barrier
 //! stands before the commit, and any error means discard.
 
-use super::{ApplyError, Refusal};
+use super::{ApplyError, Refusal, RefusalReason};
 use crate::reconcile::{Op, Plan};
 use openflow::{
     Connection, EncodeError, Event, GroupId, Message, Xid,
@@ -72,7 +72,7 @@ impl BundleRun {
             };
             self.xids.push(xid);
             if let Err(why) = self.encode_op(op, xid, out) {
-                self.refusals.push(Refusal { index, why: why.to_string() });
+                self.refusals.push(Refusal { index, why: RefusalReason::Encode(why) });
             }
         }
     }
@@ -123,16 +123,16 @@ impl BundleRun {
     fn handle_error(&mut self, xid: Xid, error: &ErrorMessage) -> Option<Result<(), ApplyError>> {
         // The switch cannot do bundles, or gave this one up because it was idle for too long.
         if xid == self.open {
-            return Some(Err(ApplyError::Bundle(error.to_string())));
+            return Some(Err(ApplyError::Bundle(error.clone())));
         }
         if let Some(index) = self.index_of(xid) {
-            self.refusals.push(Refusal { index, why: error.to_string() });
+            self.refusals.push(Refusal { index, why: RefusalReason::Switch(error.clone()) });
             return None;
         }
         match self.phase {
             // Of a failed commit the refused op comes first, under its own xid.
             Phase::Committing(commit) if commit == xid => Some(Err(if self.refusals.is_empty() {
-                ApplyError::Bundle(error.to_string())
+                ApplyError::Bundle(error.clone())
             } else {
                 self.refused()
             })),
@@ -152,6 +152,9 @@ impl BundleRun {
     }
 
     fn refused(&mut self) -> ApplyError {
+        if self.refusals.iter().any(|r| matches!(&r.why, RefusalReason::Switch(error) if is_slave(error))) {
+            return ApplyError::NotMaster;
+        }
         let mut refusals = std::mem::take(&mut self.refusals);
         refusals.sort_by_key(|r| r.index);
         refusals.dedup_by_key(|r| r.index);
@@ -169,6 +172,11 @@ impl BundleRun {
         put(&Message::BundleControl(BundleControl { id: self.id, kind, flags: FLAGS }), xid, out);
         xid
     }
+}
+
+/// OFPBRC_IS_SLAVE of OFPET_BAD_REQUEST: the fault is in our role, not in the change.
+const fn is_slave(error: &ErrorMessage) -> bool {
+    error.kind == 1 && error.code == 10
 }
 
 /// Encodes a message of fixed size, which cannot fail.

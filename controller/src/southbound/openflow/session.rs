@@ -36,13 +36,16 @@ const EVENTS: usize = 1024;
 /// OFPT_MULTIPART_REPLY.
 const MULTIPART_REPLY: u8 = 19;
 
+/// To whom the end of a bundle is told.
+type Verdict = oneshot::Sender<Result<(), ApplyError>>;
+
 /// What the session is asked to do.
 #[derive(Debug)]
 pub(super) enum Request {
     /// Send these, then a barrier; answer when the barrier is answered.
     Batch { messages: Vec<Message>, answer: oneshot::Sender<Vec<Outcome>> },
     /// Apply these ops of the plan as one bundle.
-    Bundle { plan: Arc<Plan>, range: Range<usize>, answer: oneshot::Sender<Result<(), ApplyError>> },
+    Bundle { plan: Arc<Plan>, range: Range<usize>, answer: Verdict },
     /// Send this and forget it.
     Send(Message),
 }
@@ -119,8 +122,8 @@ struct Driver {
     connection: Connection,
     started: Instant,
     batches: Batches,
-    bundle: Option<(BundleRun, oneshot::Sender<Result<(), ApplyError>>)>,
-    next_bundles: VecDeque<(Arc<Plan>, Range<usize>, oneshot::Sender<Result<(), ApplyError>>)>,
+    bundle: Option<(BundleRun, Verdict)>,
+    next_bundles: VecDeque<(Arc<Plan>, Range<usize>, Verdict)>,
     last_bundle: u32,
     flows_lost: bool,
 }
@@ -237,15 +240,14 @@ impl Driver {
                 return;
             }
             let frame = self.input.split_to(len);
-            if header.kind == MULTIPART_REPLY && self.batches.wants_parts(header.xid) {
-                if let Some(part) = RawFlowPart::of(&frame) {
-                    let more = part.more;
+            let is_wanted = header.kind == MULTIPART_REPLY && self.batches.wants_parts(header.xid);
+            match RawFlowPart::of(&frame).filter(|_| is_wanted).map(|part| part.more) {
+                Some(more) => {
                     self.connection.heard(now);
                     self.batches.part(header.xid, frame.freeze(), more);
-                    continue;
                 }
+                None => self.connection.handle_input(&frame, now),
             }
-            self.connection.handle_input(&frame, now);
         }
     }
 
@@ -324,12 +326,7 @@ impl Driver {
         }
     }
 
-    fn bundle_event(
-        &mut self,
-        mut run: BundleRun,
-        answer: oneshot::Sender<Result<(), ApplyError>>,
-        event: &Event,
-    ) {
+    fn bundle_event(&mut self, mut run: BundleRun, answer: Verdict, event: &Event) {
         self.pull_output();
         match run.handle_event(&mut self.connection, event, &mut self.output.bytes) {
             None => self.bundle = Some((run, answer)),
@@ -526,10 +523,8 @@ impl Batches {
             }
             // Nobody waits for a batch whose chassis went.
             let _ = batch.answer.send(batch.outcomes);
-        } else if let Some(slot) = self.slot(xid) {
-            if matches!(slot, Outcome::Silent) {
-                *slot = outcome;
-            }
+        } else if let Some(slot @ Outcome::Silent) = self.slot(xid) {
+            *slot = outcome;
         }
     }
 }

@@ -4,9 +4,9 @@ use super::session::{Outcome, Request};
 use crate::reconcile::{Observed, Plan};
 use bytes::Bytes;
 use openflow::{
-    Match, Message, TableId,
+    EncodeError, Match, Message, MeterId, TableId,
     message::{
-        AsyncConfig, ErrorMessage, Features, FlowFilter, FlowMonitorRequest, FlowUpdate, MeterFlags,
+        AsyncConfig, ErrorMessage, Features, FlowFilter, FlowMonitorRequest, FlowUpdate, Meter, MeterFlags,
         MeterMod, MeterModCommand, MonitorFlags, MultipartReply, MultipartRequest, PacketIn, PacketInFormat,
         PacketOut, PortStatus, Role, RoleChange, SwitchConfig,
     },
@@ -91,7 +91,10 @@ pub enum ApplyError {
     Refused(Vec<Refusal>),
     /// The switch refused the bundle as such.
     #[error("the switch refused the bundle: {0}")]
-    Bundle(String),
+    Bundle(ErrorMessage),
+    /// Another controller is master.
+    #[error("another controller is master of the switch")]
+    NotMaster,
     /// Something else went wrong.
     #[error(transparent)]
     Switch(#[from] SwitchError),
@@ -103,7 +106,27 @@ pub struct Refusal {
     /// Its place in the list of steps.
     pub index: usize,
     /// What the switch said.
-    pub why: String,
+    pub why: RefusalReason,
+}
+
+/// Why a step was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RefusalReason {
+    /// The switch said no.
+    #[error("{0}")]
+    Switch(ErrorMessage),
+    /// It fits into no message, and was not sent.
+    #[error("{0}")]
+    Encode(EncodeError),
+}
+
+/// A meter that the switch refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedMeter {
+    /// Its number.
+    pub meter: MeterId,
+    /// What the switch said.
+    pub error: ErrorMessage,
 }
 
 /// Everything a switch holds.
@@ -232,41 +255,55 @@ impl Switch {
         Ok(dump)
     }
 
-    /// Applies a plan: meters, then one atomic bundle (more only if it is huge), then deletions of meters.
+    /// Applies a plan: meters, then one atomic bundle (more only if it is huge), then deletions of meters. Meters that
+    /// the switch refuses are no obstacle: flows that use them are refused by themselves.
     ///
     /// # Errors
     /// [`ApplyError`]; the indexes of [`ApplyError::Refused`] are those of [`Plan::ops`].
-    pub async fn apply(&self, plan: &Arc<Plan>) -> Result<(), ApplyError> {
-        self.put_meters(&plan.put_meters).await?;
+    pub async fn apply(&self, plan: &Arc<Plan>) -> Result<Vec<RefusedMeter>, ApplyError> {
+        let mut refused = self.change_meters(&plan.put_meters).await?;
+        self.apply_ops(plan).await?;
+        let delete = |id: &MeterId| {
+            let meter = Meter { id: *id, flags: MeterFlags::NONE, bands: Vec::new() };
+            MeterMod { command: MeterModCommand::Delete, meter }
+        };
+        let deletions: Vec<_> = plan.delete_meters.iter().map(delete).collect();
+        refused.extend(self.change_meters(&deletions).await?);
+        Ok(refused)
+    }
+
+    /// Applies the flows and groups of a plan.
+    ///
+    /// # Errors
+    /// As [`Switch::apply`].
+    pub async fn apply_ops(&self, plan: &Arc<Plan>) -> Result<(), ApplyError> {
         for first in (0..plan.ops.len()).step_by(MAX_BUNDLE) {
             let range = first..plan.ops.len().min(first + MAX_BUNDLE);
             let (answer, verdict) = oneshot::channel();
             self.request(Request::Bundle { plan: Arc::clone(plan), range, answer }).await?;
             verdict.await.map_err(|_| SwitchError::Closed)??;
         }
-        let deletes = plan.delete_meters.iter().map(|id| {
-            let meter = openflow::message::Meter { id: *id, flags: MeterFlags::NONE, bands: Vec::new() };
-            MeterMod { command: MeterModCommand::Delete, meter }
-        });
-        self.put_meters(&deletes.collect::<Vec<_>>()).await?;
         Ok(())
     }
 
-    async fn put_meters(&self, meters: &[MeterMod]) -> Result<(), SwitchError> {
-        if meters.is_empty() {
-            return Ok(());
+    /// Adds, changes and deletes meters; returns those that were refused.
+    async fn change_meters(&self, mods: &[MeterMod]) -> Result<Vec<RefusedMeter>, SwitchError> {
+        if mods.is_empty() {
+            return Ok(Vec::new());
         }
-        let mods = meters.iter().cloned().map(Message::MeterMod).collect();
-        for outcome in self.batch(mods).await? {
-            match outcome {
-                // Somebody was faster; the next comparison sees whether it is right.
-                Outcome::Refused(error)
-                    if error.kind == METER_MOD_FAILED
-                        && [METER_EXISTS, UNKNOWN_METER].contains(&error.code) => {}
-                outcome => outcome.done("a meter")?,
+        let messages = mods.iter().cloned().map(Message::MeterMod).collect();
+        let outcomes = self.batch(messages).await?;
+        let refused = mods.iter().zip(outcomes).filter_map(|(meter_mod, outcome)| match outcome {
+            // Somebody was faster; the next comparison sees whether it is right.
+            Outcome::Refused(error)
+                if error.kind == METER_MOD_FAILED && [METER_EXISTS, UNKNOWN_METER].contains(&error.code) =>
+            {
+                None
             }
-        }
-        Ok(())
+            Outcome::Refused(error) => Some(RefusedMeter { meter: meter_mod.meter.id, error }),
+            Outcome::Silent | Outcome::Reply(_) | Outcome::Flows(_) | Outcome::Unreadable(_) => None,
+        });
+        Ok(refused.collect())
     }
 
     /// Sends a packet out. Never waits: if the session is so busy that this would queue, the packet is dropped, as

@@ -2,7 +2,10 @@
 
 use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The PEM files of one side, as `ovs-vsctl set-ssl` names them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -97,9 +100,10 @@ fn certificates(what: &'static str, path: &PathBuf) -> Result<Vec<CertificateDer
     Ok(found)
 }
 
-fn unreadable(what: &'static str, path: &PathBuf, source: pem::Error) -> TlsError {
+fn unreadable(what: &'static str, path: &Path, source: pem::Error) -> TlsError {
+    let path = path.to_owned();
     match source {
-        pem::Error::NoItemsFound => TlsError::Missing { what, path: path.clone() },
-        source => TlsError::Read { what, path: path.clone(), source },
+        pem::Error::NoItemsFound => TlsError::Missing { what, path },
+        source => TlsError::Read { what, path, source },
     }
 }

@@ -1,0 +1,363 @@
+//! The planner: the one task that owns the compiler, and tells every chassis what to change.
+//!
+//! It answers in the order in which it is asked, and every answer to one chassis goes through one queue. So a plan is
+//! never applied before a plan that it was made after, and plans need no locks.
+
+use super::{
+    ChassisConfig,
+    apply::Refused,
+    status::{Board, Wiring},
+};
+use crate::{
+    compile::{Compiler, Desired, LocalSwitch, TunnelType},
+    model::{Change, ChassisId, Kind, Model, Object, ObjectId, Record},
+    pipeline::punt::Punt,
+    reconcile::{Op, Plan, Touched, diff, repair},
+    southbound::{
+        openflow::{Dump, Switch},
+        ovsdb::{self, ChassisPorts, ControllerTarget, Wanted},
+    },
+    store::{Event, Snapshot, Subscription},
+    trace::show,
+};
+use openflow::message::PacketOut;
+use packet::OfPort;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+/// Changes that are compiled together when they have piled up.
+const MAX_BACKLOG: usize = 10_000;
+/// How long counts in the status may lag behind.
+const COUNT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What the planner is asked.
+pub(super) enum Ask {
+    /// These are the ports of a chassis now.
+    Ports { chassis: ChassisId, ports: Arc<ChassisPorts> },
+    /// What has to be done to a switch that holds this?
+    Compare { chassis: ChassisId, dump: Dump, why: Why, session: u64, since: Instant },
+    /// What has to be done to these flows, which somebody touched?
+    Repair { chassis: ChassisId, touched: Touched, session: u64, since: Instant },
+    /// Tell the sender of a packet why it cannot go on.
+    Answer { chassis: ChassisId, punt: Punt, frame: Vec<u8>, switch: Switch },
+    /// A switch refused some of what it was told.
+    Refused { chassis: ChassisId, refused: Vec<Refused> },
+    /// Something about the state of the compiler.
+    Query(Box<dyn FnOnce(&Compiler) + Send>),
+}
+
+/// Why a switch is told something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// What it shall hold has changed.
+    Change,
+    /// It has connected, and was compared with what it shall hold.
+    Connect,
+    /// The same in passing, because it is time or because something is unclear.
+    Audit,
+    /// Somebody touched its flows.
+    Repair,
+}
+
+/// What a chassis shall do next.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) why: Why,
+    /// The session whose dump or events led to this; changes are for any.
+    pub(super) session: Option<u64>,
+    pub(super) plan: Plan,
+    /// When it became known that there is something to do.
+    pub(super) since: Instant,
+}
+
+pub(super) struct Planner {
+    compiler: Compiler,
+    served: BTreeMap<ChassisId, Served>,
+    board: Arc<Board>,
+    counts_are_stale: bool,
+}
+
+/// One chassis, seen from the planner.
+struct Served {
+    work: mpsc::UnboundedSender<Work>,
+    wanted: watch::Sender<Arc<Wanted>>,
+    ports: Arc<ChassisPorts>,
+}
+
+impl Planner {
+    pub(super) fn new(round: u16, chassis: &[ChassisConfig], snapshot: Snapshot, board: Arc<Board>) -> Self {
+        let mut compiler = Compiler::new(round);
+        for chassis in chassis {
+            compiler.add_chassis(chassis.id.clone());
+        }
+        compiler.apply(&differences(&Model::default(), snapshot.model));
+        Self { compiler, served: BTreeMap::new(), board, counts_are_stale: true }
+    }
+
+    /// From now on `work` gets the plans for a chassis; what comes back says what its database shall hold.
+    pub(super) fn serve(
+        &mut self,
+        chassis: &ChassisConfig,
+        work: mpsc::UnboundedSender<Work>,
+    ) -> watch::Receiver<Arc<Wanted>> {
+        let base = Wanted {
+            bridge: chassis.bridge.clone(),
+            datapath_type: chassis.datapath_type.clone(),
+            controller: ControllerTarget::new(chassis.target.clone()),
+            ..Wanted::default()
+        };
+        let (wanted, receiver) = watch::channel(Arc::new(refine(&base, &self.compiler, &chassis.id)));
+        self.served.insert(chassis.id.clone(), Served { work, wanted, ports: Arc::default() });
+        receiver
+    }
+
+    pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>, mut changes: Subscription) {
+        self.publish(Instant::now());
+        let mut next_count = Instant::now();
+        loop {
+            tokio::select! {
+                event = changes.next() => match event {
+                    Some(event) => self.follow(event, &mut changes),
+                    // The store was shut down: the end of the process.
+                    None => return,
+                },
+                ask = asks.recv() => match ask {
+                    Some(ask) => self.answer(ask),
+                    None => return,
+                },
+                () = tokio::time::sleep_until(next_count), if self.counts_are_stale => {
+                    self.count();
+                    next_count = Instant::now() + COUNT_INTERVAL;
+                }
+            }
+        }
+    }
+
+    /// Takes in a transaction of the store, and those behind it if there are some already.
+    fn follow(&mut self, event: Event, changes: &mut Subscription) {
+        let since = Instant::now();
+        let mut taken = self.take(event);
+        while taken < MAX_BACKLOG {
+            match changes.try_next() {
+                Some(event) => taken += self.take(event),
+                None => break,
+            }
+        }
+        self.publish(since);
+    }
+
+    fn take(&mut self, event: Event) -> usize {
+        match event {
+            Event::Batch(batch) => {
+                self.compiler.apply(&batch.changes);
+                batch.changes.len()
+            }
+            Event::Resync(snapshot) => {
+                let changes = differences(self.compiler.view().model(), snapshot.model);
+                self.compiler.apply(&changes);
+                changes.len()
+            }
+        }
+    }
+
+    /// Compiles what changed, and tells whom it concerns.
+    fn publish(&mut self, since: Instant) {
+        for (chassis, delta) in self.compiler.poll() {
+            self.send(&chassis, Work { why: Why::Change, session: None, plan: delta.into(), since });
+        }
+        for (chassis, served) in &self.served {
+            served.wanted.send_if_modified(|wanted| {
+                let now = refine(wanted, &self.compiler, chassis);
+                let differs = now != **wanted;
+                if differs {
+                    *wanted = Arc::new(now);
+                }
+                differs
+            });
+        }
+        self.counts_are_stale = true;
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Ports { chassis, ports } => {
+                let since = Instant::now();
+                self.compiler.set_local(&chassis, local_switch(&ports));
+                if let Some(served) = self.served.get_mut(&chassis) {
+                    served.ports = ports;
+                }
+                self.publish(since);
+            }
+            Ask::Compare { chassis, dump, why, session, since } => {
+                let Some(desired) = self.compiler.desired(&chassis) else { return };
+                let plan = compare(desired, &dump);
+                self.send(&chassis, Work { why, session: Some(session), plan, since });
+            }
+            Ask::Repair { chassis, touched, session, since } => {
+                let Some(desired) = self.compiler.desired(&chassis) else { return };
+                let plan = repair(desired.flows(), &touched);
+                self.send(&chassis, Work { why: Why::Repair, session: Some(session), plan, since });
+            }
+            Ask::Answer { chassis, punt, frame, switch } => {
+                self.answer_packet(&chassis, &punt, &frame, &switch)
+            }
+            Ask::Refused { chassis, refused } => self.note_refused(&chassis, &refused),
+            Ask::Query(query) => query(&self.compiler),
+        }
+    }
+
+    fn send(&self, chassis: &ChassisId, work: Work) {
+        if let Some(served) = self.served.get(chassis) {
+            // Its receiver goes only when the whole agent stops.
+            let _ = served.work.send(work);
+        }
+    }
+
+    fn answer_packet(&self, chassis: &ChassisId, punt: &Punt, frame: &[u8], switch: &Switch) {
+        match self.compiler.icmp_answer(chassis, punt, frame) {
+            Ok((port, data)) => {
+                let actions = vec![openflow::Action::output(port)];
+                let packet = PacketOut { buffer_id: None, in_port: OfPort::CONTROLLER, actions, data };
+                if !switch.packet_out(packet) {
+                    tracing::debug!(%chassis, "icmp error dropped: the session is busy");
+                }
+            }
+            Err(err) => tracing::debug!(%chassis, ?punt, %err, "packet gets no icmp error"),
+        }
+    }
+
+    /// Names what a switch refused, in the log and in the status. An empty list takes back what was said before.
+    fn note_refused(&self, chassis: &ChassisId, refused: &[Refused]) {
+        let view = self.compiler.view();
+        let name = |refused: &Refused| {
+            let Refused { what, why } = refused;
+            match what {
+                Op::PutFlow(flow) => {
+                    let text = match flow.raw().decode() {
+                        Ok(decoded) => show::flow(view, &decoded),
+                        Err(err) => format!("a flow that cannot be shown ({err})"),
+                    };
+                    format!("{}: the switch refused {text}: {why}", show::whose(view, flow.cookie()))
+                }
+                Op::PutGroup(group) => format!("the switch refused {}: {why}", show::group(group)),
+                Op::DeleteFlow(key) => {
+                    let table = show::table(key.table);
+                    format!(
+                        "the switch refused to delete a flow of table {table}, priority {}: {why}",
+                        key.priority
+                    )
+                }
+                Op::DeleteGroup(id) => format!("the switch refused to delete group {}: {why}", id.0),
+            }
+        };
+        let texts: BTreeSet<String> = refused.iter().map(name).collect();
+        self.board.update(chassis, |status| {
+            for text in texts.iter().filter(|text| !status.refused.contains(text)) {
+                tracing::info!(%chassis, "{text}");
+            }
+            status.refused = texts.into_iter().collect();
+        });
+    }
+
+    /// Brings counts in the status up to date.
+    fn count(&mut self) {
+        self.counts_are_stale = false;
+        for (chassis, served) in &self.served {
+            let Some(desired) = self.compiler.desired(chassis) else { continue };
+            let (flows, groups) = (desired.flow_count(), desired.groups().count());
+            let wiring = Wiring::of(self.compiler.view(), chassis, &served.ports);
+            self.board.update(chassis, |status| {
+                status.flows = flows;
+                status.groups = groups;
+                status.wiring = wiring;
+            });
+        }
+    }
+}
+
+fn compare(desired: &Desired, dump: &Dump) -> Plan {
+    diff(desired.flows(), desired.groups(), &desired.meters, dump.flows(), &dump.observed)
+}
+
+/// The steps from one model to another.
+fn differences(old: &Model, new: Model) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for kind in Kind::ALL.into_iter().rev() {
+        let gone = old.objects(kind).map(|record| record.spec.id()).filter(|id| new.get(id).is_none());
+        changes.extend(gone.map(Change::Delete));
+    }
+    let differs = |record: &Record<Object>| {
+        let id: ObjectId = record.spec.id();
+        old.get(&id).as_ref() != Some(record)
+    };
+    for kind in Kind::ALL {
+        changes.extend(new.objects(kind).filter(differs).map(Change::Put));
+    }
+    changes
+}
+
+/// What the model adds to the wishes of the configuration.
+fn refine(base: &Wanted, compiler: &Compiler, chassis: &ChassisId) -> Wanted {
+    let wanted = compiler.wanted(chassis);
+    Wanted {
+        encap_ip: wanted.local_ip,
+        tunnels: wanted.tunnels.into_iter().map(tunnel_of_ovsdb).collect(),
+        provider_bridges: wanted
+            .bridge_mappings
+            .into_iter()
+            .map(|(network, bridge)| (String::from(network), bridge))
+            .collect(),
+        ..base.clone()
+    }
+}
+
+/// Ports with a number, which is what flows can name.
+fn local_switch(ports: &ChassisPorts) -> LocalSwitch {
+    LocalSwitch {
+        // An id that no port can have is of somebody else.
+        ports: ports.interfaces.iter().filter_map(|(id, i)| Some((id.parse().ok()?, i.ofport?))).collect(),
+        tunnels: ports
+            .tunnels
+            .iter()
+            .filter_map(|(t, i)| Some((tunnel_of_compiler(*t), i.ofport?)))
+            .collect(),
+        patches: ports.patches.iter().filter_map(|(n, i)| Some((n.parse().ok()?, i.ofport?))).collect(),
+    }
+}
+
+const fn tunnel_of_ovsdb(tunnel: TunnelType) -> ovsdb::TunnelType {
+    match tunnel {
+        TunnelType::Vxlan => ovsdb::TunnelType::Vxlan,
+        TunnelType::Gre => ovsdb::TunnelType::Gre,
+        TunnelType::Geneve => ovsdb::TunnelType::Geneve,
+    }
+}
+
+const fn tunnel_of_compiler(tunnel: ovsdb::TunnelType) -> TunnelType {
+    match tunnel {
+        ovsdb::TunnelType::Vxlan => TunnelType::Vxlan,
+        ovsdb::TunnelType::Gre => TunnelType::Gre,
+        ovsdb::TunnelType::Geneve => TunnelType::Geneve,
+    }
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ports { .. } => "Ports",
+            Self::Compare { .. } => "Compare",
+            Self::Repair { .. } => "Repair",
+            Self::Answer { .. } => "Answer",
+            Self::Refused { .. } => "Refused",
+            Self::Query(_) => "Query",
+        })
+    }
+}
