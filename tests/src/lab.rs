@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -19,15 +19,12 @@ use crate::vm::{Vm, VmSpec};
 pub struct LabOptions {
     /// MTU of the underlay in octets, on the tunnel side and on the provider side.
     pub underlay_mtu: u32,
-    /// Print the ends of all logs when the lab ends. The test harness shows that only for failed tests,
-    /// and a test that returns an error cannot be told here from one that passed.
-    pub logs_at_end: bool,
 }
 
 impl Default for LabOptions {
     fn default() -> Self {
         // Room for any tunnel around any VM's packets.
-        Self { underlay_mtu: 9000, logs_at_end: true }
+        Self { underlay_mtu: 9000 }
     }
 }
 
@@ -38,6 +35,7 @@ pub struct Lab {
     options: LabOptions,
     fabric: Netns,
     hypervisors: Mutex<Vec<Hypervisor>>,
+    quiet: AtomicBool,
     guardian: Guardian,
 }
 
@@ -91,7 +89,14 @@ impl Lab {
             "link add tun mtu {mtu} type bridge mcast_snooping 0\nlink set tun up\n\
              link add ex mtu {mtu} type bridge mcast_snooping 0\nlink set ex up\n"
         ))?;
-        Ok(Self { id, options, fabric, hypervisors: Mutex::default(), guardian })
+        Ok(Self {
+            id,
+            options,
+            fabric,
+            hypervisors: Mutex::default(),
+            quiet: AtomicBool::new(false),
+            guardian,
+        })
     }
 
     /// The lab's unique name; every namespace name starts with it.
@@ -144,6 +149,13 @@ impl Lab {
         Process::start(self, name, command)
     }
 
+    /// Leaves out the ends of all logs that a lab prints when it goes. The test harness shows them only for
+    /// failed tests, and a test that returns an error cannot be told here from one that passed; a program
+    /// calls this when all went well.
+    pub fn quiet(&self) {
+        self.quiet.store(true, Ordering::Relaxed);
+    }
+
     /// Keeps everything running when this process ends, until [`remove_kept`](crate::remove_kept).
     ///
     /// # Errors
@@ -174,7 +186,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if self.options.logs_at_end {
+        if !self.quiet.load(Ordering::Relaxed) {
             print_logs(&self.dir());
         }
         self.guardian.finish();

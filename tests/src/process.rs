@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::lab::Lab;
 
-/// A running program of a lab, killed when dropped.
+/// A running program of a lab, killed when dropped unless the lab is kept.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -95,7 +95,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // A lab that is kept keeps its processes.
+        if !self.log.with_file_name("keep").exists() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         "benches",
         "--bins",
     ]))?;
-    let mut command = shell::as_root("target/release/system-bench")?;
-    let status = command.args(&options.args).status().context("start target/release/system-bench")?;
+    let mut command = shell::as_root("target/release/system")?;
+    let status = command.args(&options.args).status().context("start target/release/system")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
