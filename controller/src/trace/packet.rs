@@ -38,8 +38,17 @@ struct Fields {
 }
 
 impl Packet {
-    /// Takes a frame (without FCS) apart; of damaged ones as many fields are there as Open vSwitch would find.
+    /// Takes a frame (without FCS) apart; of damaged ones as many fields are there as Open vSwitch would find. What is
+    /// shorter than an Ethernet header is filled up with zeros.
     pub fn new(frame: &[u8]) -> Self {
+        let mut padded = [0; MACS + 2];
+        let frame = match padded.get_mut(..frame.len()) {
+            Some(start) => {
+                start.copy_from_slice(frame);
+                &padded
+            }
+            None => frame,
+        };
         let parsed = ParsedPacket::parse(frame);
         let tag = Frame::parse(frame).ok().and_then(|frame| frame.tag);
         let start = MACS + if tag.is_some() { 4 } else { 0 };

@@ -7,5 +7,8 @@
 )]
 
 mod cloud;
+mod properties;
+mod reference;
 mod scenarios;
 mod tracing;
+mod world;
