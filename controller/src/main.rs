@@ -1,3 +1,5 @@
 //! `dragonflow`: the daemon and its command line.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    controller::cli::main()
+}

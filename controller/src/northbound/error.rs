@@ -23,8 +23,12 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, error: impl ToString, hint: impl ToString) -> Self {
-        let body =
-            ErrorBody { error: error.to_string(), object: None, hint: hint.to_string(), problems: Vec::new() };
+        let body = ErrorBody {
+            error: error.to_string(),
+            object: None,
+            hint: hint.to_string(),
+            problems: Vec::new(),
+        };
         Self { status, body: Box::new(body) }
     }
 
@@ -132,9 +136,15 @@ impl From<BackendError> for ApiError {
 impl From<ExplainError> for ApiError {
     fn from(error: ExplainError) -> Self {
         let (status, hint) = match &error {
-            ExplainError::NotServed(_) => (StatusCode::NOT_FOUND, "GET /v1/status lists the chassis served here"),
-            ExplainError::NoPort(_) => (StatusCode::NOT_FOUND, "put the port, with a chassis that is served here"),
-            ExplainError::BadPacket(_) => (StatusCode::BAD_REQUEST, "describe a packet that the port can send"),
+            ExplainError::NotServed(_) => {
+                (StatusCode::NOT_FOUND, "GET /v1/status lists the chassis served here")
+            }
+            ExplainError::NoPort(_) => {
+                (StatusCode::NOT_FOUND, "put the port, with a chassis that is served here")
+            }
+            ExplainError::BadPacket(_) => {
+                (StatusCode::BAD_REQUEST, "describe a packet that the port can send")
+            }
             ExplainError::Unreachable { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "GET /v1/status says how the chassis is connected")
             }

@@ -16,8 +16,10 @@ pub(super) async fn refuse_browsers(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let host = headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
     if headers.contains_key(header::ORIGIN) || !host.is_none_or(is_here) {
-        let hint = "use the dragonflow command or a client that is no browser, and an address or localhost as host";
-        return ApiError::new(StatusCode::FORBIDDEN, "requests from web pages are refused", hint).into_response();
+        let hint =
+            "use the dragonflow command or a client that is no browser, and an address or localhost as host";
+        return ApiError::new(StatusCode::FORBIDDEN, "requests from web pages are refused", hint)
+            .into_response();
     }
     next.run(request).await
 }

@@ -41,42 +41,40 @@ pub enum ListenError {
 }
 
 /// Bound sockets, not yet served.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listeners {
-    unix: Option<(PathBuf, UnixListener)>,
+    unix: Vec<(PathBuf, UnixListener)>,
     tcp: Vec<TcpListener>,
 }
 
 impl Listeners {
-    /// Binds a unix socket, replacing one that nobody answers on, and TCP sockets. `allow_remote` admits addresses
-    /// other than loopback.
+    /// Adds a unix socket, in the place of one that nobody answers on.
     ///
     /// # Errors
-    /// [`ListenError`] for the first that cannot be had.
-    pub async fn bind(
-        unix: Option<&Path>,
-        tcp: &[SocketAddr],
-        allow_remote: bool,
-    ) -> Result<Self, ListenError> {
-        if let Some(remote) = tcp.iter().find(|address| !allow_remote && !address.ip().is_loopback()) {
-            return Err(ListenError::NotLoopback(*remote));
-        }
-        let unix = match unix {
-            Some(path) => Some((path.to_owned(), bind_unix(path).await?)),
-            None => None,
-        };
-        let mut listeners = Vec::new();
-        for address in tcp {
-            let bound = TcpListener::bind(address).await;
-            let failed = |source| ListenError::Bind { address: address.to_string(), source };
-            listeners.push(bound.map_err(failed)?);
-        }
-        Ok(Self { unix, tcp: listeners })
+    /// [`ListenError`] if it cannot be had.
+    pub async fn add_unix(&mut self, path: &Path) -> Result<(), ListenError> {
+        self.unix.push((path.to_owned(), bind_unix(path).await?));
+        Ok(())
     }
 
-    /// The TCP addresses, with the ports that the kernel chose where 0 was asked for.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.tcp.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    /// Adds a TCP socket. `allow_remote` admits addresses other than loopback.
+    ///
+    /// # Errors
+    /// [`ListenError`] if it cannot be had.
+    pub async fn add_tcp(&mut self, address: SocketAddr, allow_remote: bool) -> Result<(), ListenError> {
+        if !allow_remote && !address.ip().is_loopback() {
+            return Err(ListenError::NotLoopback(address));
+        }
+        let failed = |source| ListenError::Bind { address: address.to_string(), source };
+        self.tcp.push(TcpListener::bind(address).await.map_err(failed)?);
+        Ok(())
+    }
+
+    /// All addresses as clients spell them, with the ports that the kernel chose where 0 was asked for.
+    pub fn addresses(&self) -> Vec<String> {
+        let unix = self.unix.iter().map(|(path, _)| format!("unix:{}", path.display()));
+        let tcp = self.tcp.iter().filter_map(|listener| listener.local_addr().ok());
+        unix.chain(tcp.map(|address| format!("http://{address}"))).collect()
     }
 
     /// Serves until the API's `stop`, then finishes requests under way, for at most three seconds.
@@ -84,10 +82,11 @@ impl Listeners {
         let mut stop = api.stop.clone();
         let router = api.router();
         let mut servers = JoinSet::new();
-        let path = self.unix.map(|(path, listener)| {
+        let mut paths = Vec::new();
+        for (path, listener) in self.unix {
             servers.spawn(run(axum::serve(listener, router.clone()), stop.clone()));
-            path
-        });
+            paths.push(path);
+        }
         for listener in self.tcp {
             // Small answers must not wait for more to send; a socket that refuses the option works without it.
             let listener = listener.tap_io(|stream| {
@@ -99,7 +98,8 @@ impl Listeners {
         if tokio::time::timeout(GRACE, servers.join_all()).await.is_err() {
             tracing::warn!("requests were still under way when the api stopped");
         }
-        if let Some(path) = path {
+        for path in paths {
+            // Gone already is as good.
             let _ = std::fs::remove_file(path);
         }
     }

@@ -25,8 +25,8 @@ pub use sources::{
     Trace, TraceProtocol, TraceRequest,
 };
 pub use types::{
-    DeleteRequest, Difference, ErrorBody, Fate, FieldChange, Listed, ObjectChange, ObjectRef, PendingRef, Status,
-    WatchLine, Written,
+    DeleteRequest, Difference, ErrorBody, Fate, FieldChange, Listed, ObjectChange, ObjectRef, PendingRef,
+    Status, WatchLine, Written,
 };
 
 use crate::store::Store;

@@ -86,12 +86,17 @@ fn list_kind(api: &Api, kind: Kind, query: &ListQuery) -> Result<Response, ApiEr
     }
 }
 
-fn list_table<K, T>(api: &Api, query: &ListQuery, table: fn(&Model) -> &Table<K, T>) -> Result<Response, ApiError>
+fn list_table<K, T>(
+    api: &Api,
+    query: &ListQuery,
+    table: fn(&Model) -> &Table<K, T>,
+) -> Result<Response, ApiError>
 where
     K: Ord + Clone + FromStr<Err = IdError> + ToString,
     T: Clone + Serialize,
 {
-    let from = query.after.as_deref().map(str::parse::<K>).transpose()?.map_or(Bound::Unbounded, Bound::Excluded);
+    let from =
+        query.after.as_deref().map(str::parse::<K>).transpose()?.map_or(Bound::Unbounded, Bound::Excluded);
     let limit = query.limit.unwrap_or(usize::MAX);
     // Copied under the lock, written as text outside of it.
     let listed = {
@@ -167,7 +172,10 @@ pub(super) async fn apply(
     let (query, body) = (checked(query)?, body?);
     blocking(move || {
         let topology = Topology::from_json(&body).map_err(|error| {
-            ApiError::bad_request(format!("not a topology: {error}"), "send JSON as described in /v1/openapi.json")
+            ApiError::bad_request(
+                format!("not a topology: {error}"),
+                "send JSON as described in /v1/openapi.json",
+            )
         })?;
         let outcome = api.store.commit(Transaction {
             ops: topology.objects().map(Op::Put).collect(),
@@ -223,6 +231,7 @@ fn difference(outcome: Outcome, dry_run: bool) -> Difference {
         changed: Vec::new(),
         deleted: Vec::new(),
         unchanged: 0,
+        absent: Vec::new(),
         pending: outcome.pending.iter().map(PendingRef::from).collect(),
     };
     for (id, effect) in &outcome.effects {
@@ -233,7 +242,8 @@ fn difference(outcome: Outcome, dry_run: bool) -> Difference {
                 difference.changed.push(ObjectChange { object: id.into(), fields });
             }
             Effect::Deleted(_) => difference.deleted.push(id.into()),
-            Effect::Unchanged | Effect::Absent => difference.unchanged += 1,
+            Effect::Unchanged => difference.unchanged += 1,
+            Effect::Absent => difference.absent.push(id.into()),
         }
     }
     difference
@@ -259,7 +269,9 @@ fn parse_object(id: &ObjectId, body: &[u8]) -> Result<Object, ApiError> {
     let said = fields.entry("id").or_insert_with(|| id.as_str().into());
     if said.as_str() != Some(id.as_str()) {
         let error = format!("{id}: the body has id {said}");
-        return Err(ApiError::bad_request(error, "write the same id in path and body, or none in the body").of(id));
+        return Err(
+            ApiError::bad_request(error, "write the same id in path and body, or none in the body").of(id)
+        );
     }
     let spec = serde_json::Value::Object(fields);
     let object = match id.kind() {

@@ -30,14 +30,21 @@ fn status_of(api: &Api) -> Status {
     let (revision, counts) = {
         let shown = api.store.read();
         let model = &shown.model;
-        let lengths =
-            [model.chassis.len(), model.networks.len(), model.subnets.len(), model.ports.len(), model.routers.len()];
+        let lengths = [
+            model.chassis.len(),
+            model.networks.len(),
+            model.subnets.len(),
+            model.ports.len(),
+            model.routers.len(),
+        ];
         let named = Kind::ALL.into_iter().zip(lengths);
         (shown.revision, named.map(|(kind, n)| (kind.plural().to_owned(), n as u64)).collect())
     };
     let mut problems: Vec<String> = chassis.iter().flat_map(problems_of).collect();
-    if !pending.is_empty() {
-        problems.push(format!("{} references point to objects that are not there", pending.len()));
+    match pending.len() {
+        0 => {}
+        1 => problems.push("1 reference points to an object that is not there".into()),
+        n => problems.push(format!("{n} references point to objects that are not there")),
     }
     Status {
         version: env!("CARGO_PKG_VERSION").into(),

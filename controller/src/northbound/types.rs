@@ -103,6 +103,9 @@ pub struct Difference {
     pub deleted: Vec<ObjectRef>,
     /// How many were so already.
     pub unchanged: u64,
+    /// Objects that were to be deleted but are not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<ObjectRef>,
     /// References of these objects that point nowhere yet.
     pub pending: Vec<PendingRef>,
 }
@@ -220,5 +223,6 @@ pub struct ErrorBody {
     pub hint: String,
     /// If more than one thing is wrong: all of them, the first included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
     pub problems: Vec<ErrorBody>,
 }

@@ -62,7 +62,8 @@ pub(super) async fn watch(
     let now = *revisions.borrow();
     let told = query.since.unwrap_or(now);
     if told > now {
-        let error = format!("revision {} is not there yet: the store is at {}, maybe another one", told.0, now.0);
+        let error =
+            format!("revision {} is not there yet: the store is at {}, maybe another one", told.0, now.0);
         return Err(ApiError::compacted(error));
     }
     let watcher = Watcher { api, revisions, told, heartbeat: Duration::from_secs(heartbeat), over: false };

@@ -21,6 +21,8 @@ mod disk;
 mod keys;
 mod memory;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use backend::{Backend, BackendError, History, Loaded, Write};
