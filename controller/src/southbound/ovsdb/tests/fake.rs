@@ -53,10 +53,6 @@ impl FakeDatabase {
         self.0.lock().unwrap().is_read_only = is_read_only;
     }
 
-    pub(super) fn snapshot(&self) -> Vec<RowUpdate> {
-        updates(&Tables::new(), &self.0.lock().unwrap().tables)
-    }
-
     pub(super) fn transact(&self, operations: &[Operation]) -> Result<(), TransactError> {
         let mut inner = self.0.lock().unwrap();
         if inner.is_read_only {

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod fake;
+mod lab;
 mod planner;
 mod scenario;
 #[path = "../../../../../ovsdb/tests/server/mod.rs"]

@@ -1,163 +1,20 @@
 //! The task on a database in memory, on a real `ovsdb-server`, and on both with accidents. Nobody plays `ovs-vswitchd`
 //! but the tests themselves, which write the columns that it would write.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
-use ovsdb::{Backoff, Mutation, Operation, Options, Row, Value};
+use ovsdb::{Mutation, Operation, Row, Value};
 use packet::{DatapathId, OfPort};
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     super::{
-        ControllerTarget, Interface, OvsdbEvent, OvsdbLink, OvsdbState, RealLink, TunnelType, Wanted,
-        Warning, observed::Observed, plan::plan, task::run_at_pace,
+        ControllerTarget, Interface, OvsdbEvent, OvsdbState, TunnelType, Wanted, Warning, observed::Observed,
     },
-    chaos::Chaos,
-    fake::{FakeDatabase, FakeLink},
-    scenario::Switch,
-    server::{self, Server},
+    fake::FakeDatabase,
+    lab::{Chassis, Database, Lab, PATIENCE},
+    server,
 };
-
-/// Long enough for the slowest machine; nobody waits for it but a test that fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-trait Database {
-    type Link: OvsdbLink + 'static;
-    fn link(&self) -> Self::Link;
-    fn stop(&mut self);
-    fn restart(&mut self);
-    fn set_read_only(&mut self, is_read_only: bool);
-}
-
-impl Database for FakeDatabase {
-    type Link = FakeLink;
-
-    fn link(&self) -> FakeLink {
-        Self::link(self)
-    }
-
-    fn stop(&mut self) {
-        self.set_down(true);
-    }
-
-    fn restart(&mut self) {
-        self.set_down(false);
-    }
-
-    fn set_read_only(&mut self, is_read_only: bool) {
-        Self::set_read_only(self, is_read_only);
-    }
-}
-
-impl Database for Server {
-    type Link = RealLink;
-
-    fn link(&self) -> RealLink {
-        RealLink::new(self.remote().parse().unwrap(), Options::new("Open_vSwitch"))
-    }
-
-    fn stop(&mut self) {
-        Self::stop(self);
-    }
-
-    fn restart(&mut self) {
-        Self::restart(self);
-    }
-
-    /// As a standby of a server that is not there.
-    fn set_read_only(&mut self, is_read_only: bool) {
-        if is_read_only {
-            self.control(&["ovsdb-server/set-active-ovsdb-server", "tcp:127.0.0.1:1"]);
-            self.control(&["ovsdb-server/connect-active-ovsdb-server"]);
-        } else {
-            self.control(&["ovsdb-server/disconnect-active-ovsdb-server"]);
-        }
-    }
-}
-
-/// A database, and the accidents that our way to it meets.
-struct Lab<D> {
-    database: D,
-    seed: u64,
-    accidents: u32,
-}
-
-impl<D: Database> Lab<D> {
-    fn chassis(&self, wanted: Wanted) -> Chassis {
-        let link = Chaos::new(self.database.link(), self.seed, self.accidents);
-        let (wanted, wanted_rx) = watch::channel(Arc::new(wanted));
-        let (state_tx, state) = watch::channel(OvsdbState::default());
-        let pace = Backoff::new(Duration::from_millis(1), Duration::from_millis(20));
-        Chassis { wanted, state, task: tokio::spawn(run_at_pace(link, wanted_rx, state_tx, pace)) }
-    }
-
-    /// An operator's own way to the database, without accidents.
-    async fn operator(&self) -> Switch<D::Link> {
-        Switch::connect(self.database.link()).await
-    }
-}
-
-/// The task under test.
-struct Chassis {
-    wanted: watch::Sender<Arc<Wanted>>,
-    state: watch::Receiver<OvsdbState>,
-    task: JoinHandle<()>,
-}
-
-impl Chassis {
-    fn want(&self, change: impl FnOnce(&mut Wanted)) {
-        self.wanted.send_modify(|wanted| change(Arc::make_mut(wanted)));
-    }
-
-    async fn until(&mut self, what: &str, holds: impl FnMut(&OvsdbState) -> bool) -> OvsdbState {
-        if let Ok(state) = timeout(PATIENCE, self.state.wait_for(holds)).await {
-            return state.unwrap().clone();
-        }
-        panic!("never {what}: {:#?}", *self.state.borrow());
-    }
-
-    /// What was wanted last is there.
-    async fn until_applied(&mut self, switch: &mut Switch<impl OvsdbLink>) {
-        let wanted = Arc::clone(&self.wanted.borrow());
-        switch.until("applied", |observed| plan(observed, &wanted).operations.is_empty()).await;
-        self.until("applied", |state| state.connected && state.applied && state.error.is_none()).await;
-    }
-
-    async fn until_interface(
-        &mut self,
-        iface_id: &str,
-        holds: impl Fn(Option<&Interface>) -> bool,
-    ) -> OvsdbState {
-        self.until(iface_id, |state| holds(state.ports.interfaces.get(iface_id).map(AsRef::as_ref))).await
-    }
-}
-
-impl<L: OvsdbLink> Switch<L> {
-    async fn until(&mut self, what: &str, mut holds: impl FnMut(&Observed) -> bool) {
-        while !holds(&self.observed) {
-            match timeout(PATIENCE, self.link.next()).await {
-                Ok(rows) => self.observed.apply(&rows.unwrap()),
-                Err(_) => panic!("never {what}: {:#?}", self.observed),
-            }
-        }
-    }
-
-    /// Does by hand what must be possible, on what is there now.
-    async fn by_hand(&mut self, operations: impl Fn(&Observed) -> Option<Vec<Operation>>) {
-        self.observed.apply(&self.link.arrived().unwrap());
-        let operations = operations(&self.observed).unwrap();
-        assert!(self.change(&operations).await, "{operations:?}");
-    }
-
-    async fn init(&mut self) {
-        self.by_hand(|_| Some(vec![Operation::insert("Open_vSwitch", Row::default())])).await;
-    }
-
-    /// What `ovs-vswitchd` writes about an interface.
-    async fn plays_vswitchd(&mut self, interface: &str, row: Row) {
-        self.by_hand(|observed| observed.set_interface(interface, row.clone())).await;
-    }
-}
 
 fn ofport(number: i64) -> Row {
     Row::default().with("ofport", number)
