@@ -76,18 +76,27 @@ pub fn own_address(sink: &mut Sink, vrf: u32, ip: IpAddr) {
             (echo, Field::Ipv6Src, Field::Ipv6Dst, Field::Icmpv6Type, icmp_type::V6_ECHO_REPLY, register::SWAP6)
         }
     };
-    let answer = vec![
-        copy(mac_bits(Field::EthDst), register::SWAP_MAC),
-        copy(mac_bits(Field::EthSrc), mac_bits(Field::EthDst)),
-        copy(register::SWAP_MAC, mac_bits(Field::EthSrc)),
+    let echo = in_vrf(echo, vrf);
+    let mut answer = vec![
         copy(SubField::whole(destination), swap),
         copy(SubField::whole(source), SubField::whole(destination)),
         copy(swap, SubField::whole(source)),
         Action::set(kind, reply),
+    ];
+    // The MACs of an echo that came by another router are those between the two: its answer takes the way back by the
+    // routes, the first of which will take one from the TTL.
+    let mut routed = answer.clone();
+    routed.push(Action::SetTtl(OWN_TTL + 1));
+    let by_router = register::VIA_ROUTER.is(echo.clone(), 1);
+    sink.flow(Table::LrInIpInput, priority::GUARD + 1, by_router, routed, Some(Table::LrInIpRouting));
+    answer.extend([
+        copy(mac_bits(Field::EthDst), register::SWAP_MAC),
+        copy(mac_bits(Field::EthSrc), mac_bits(Field::EthDst)),
+        copy(register::SWAP_MAC, mac_bits(Field::EthSrc)),
         Action::SetTtl(OWN_TTL),
         Action::output(OfPort::IN_PORT),
-    ];
-    sink.flow(Table::LrInIpInput, priority::GUARD, in_vrf(echo, vrf), answer, None);
+    ]);
+    sink.flow(Table::LrInIpInput, priority::GUARD, echo, answer, None);
     refuse(sink, Table::LrInIpInput, priority::EXACT, in_vrf(to(ip), vrf), IcmpReason::NoPort);
 }
 
@@ -139,7 +148,8 @@ fn rewrite(to: &Adjacency) -> Vec<Action> {
     ];
     if let Some(vrf) = to.vrf {
         // The next router sees the packet come in on the network between the two.
-        actions.extend([register::NET_IN.load(to.net), register::VRF.load(vrf)]);
+        let via = register::VIA_ROUTER.load(1);
+        actions.extend([register::NET_IN.load(to.net), register::VRF.load(vrf), via]);
     }
     actions
 }

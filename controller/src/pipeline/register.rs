@@ -59,6 +59,8 @@ pub const ROUTED: RegField = RegField::new("routed", 0, 2, 1);
 pub const TOO_BIG: RegField = RegField::new("too_big", 0, 3, 1);
 /// 1 if the address asked for is a router's (the R flag of RFC 4861, 4.4).
 pub const ND_ROUTER: RegField = RegField::new("nd_router", 0, 4, 1);
+/// 1 once a router passed the packet on to another.
+pub const VIA_ROUTER: RegField = RegField::new("via_router", 0, 5, 1);
 /// Why an ICMP error is due: [`IcmpReason`](super::punt::IcmpReason).
 pub const ICMP_REASON: RegField = RegField::new("icmp_reason", 0, 8, 8);
 /// The OpenFlow port that a local packet came in by; its low bits choose a meter.
@@ -87,7 +89,7 @@ pub const METER_BUCKET: RegField = RegField::new("meter_bucket", 1, 0, 6);
 
 /// Every named field but the swap rooms and the view [`METER_BUCKET`].
 pub const ALL: &[RegField] =
-    &[SOURCE, ROUTED, TOO_BIG, ND_ROUTER, ICMP_REASON, IN_PORT, NET_IN, NET, VRF, OUT_PORT, SLICE];
+    &[SOURCE, ROUTED, TOO_BIG, ND_ROUTER, VIA_ROUTER, ICMP_REASON, IN_PORT, NET_IN, NET, VRF, OUT_PORT, SLICE];
 
 // No two fields share a bit.
 const _: () = {

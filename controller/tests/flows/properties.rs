@@ -131,7 +131,9 @@ fn outcome(world: &World, from: &PortId, journey: &Journey) -> Outcome {
             assert_eq!(punts.next(), None, "one packet, one error");
             Outcome::Refused(punt.reason)
         }
-        ([(port, packet)], None) if *port == from && matches!(packet.icmp_type, 0 | 129) => Outcome::Echoed,
+        ([(port, packet)], None) if *port == from && matches!(packet.icmp_type, 0 | 129) => {
+            Outcome::Echoed { ttl: packet.ip_ttl }
+        }
         ([(port, packet)], None) => {
             Outcome::Arrives { port: (*port).clone(), ttl: packet.ip_ttl, src_mac: packet.eth_src }
         }

@@ -15,8 +15,8 @@ use std::net::IpAddr;
 pub enum Outcome {
     /// It arrives.
     Arrives { port: PortId, ttl: u8, src_mac: MacAddr },
-    /// The router answers the echo request.
-    Echoed,
+    /// A router answers the echo request, and the answer comes back.
+    Echoed { ttl: u8 },
     /// A router refuses it.
     Refused(IcmpReason),
     /// It is lost on the way: there is no tunnel, or no physical network, to where the port is.
@@ -26,7 +26,9 @@ pub enum Outcome {
 /// The packet on its way, and where it may end: more than one place where routes have several next hops.
 pub struct Reference<'a> {
     world: &'a World,
+    from: &'a Port,
     chassis: &'a ChassisId,
+    source: IpAddr,
     to: IpAddr,
     outcomes: Vec<Outcome>,
 }
@@ -43,7 +45,8 @@ impl<'a> Reference<'a> {
     /// Every outcome of a packet from a port that resolves the destination, or its gateway, as a host does; `None` if
     /// the host finds nobody to send to.
     pub fn outcomes(world: &'a World, from: &'a Port, source: IpAddr, to: IpAddr, ttl: u8) -> Option<Vec<Outcome>> {
-        let mut this = Self { world, chassis: from.chassis.as_ref().unwrap(), to, outcomes: Vec::new() };
+        let chassis = from.chassis.as_ref().unwrap();
+        let mut this = Self { world, from, chassis, source, to, outcomes: Vec::new() };
         let subnet =
             world.subnets.iter().find(|subnet| subnet.network == from.network && subnet.cidr.contains(&source))?;
         let next = if subnet.cidr.contains(&to) {
@@ -71,7 +74,7 @@ impl<'a> Reference<'a> {
         let legs = self.legs(router);
         let is_own = |leg: &Leg<'_>| leg.ip == self.to || leg.ip.is_ipv6() && self.to == link_local(leg.mac);
         if legs.iter().any(is_own) {
-            return self.outcomes.push(Outcome::Echoed);
+            return self.echo(router, depth);
         }
         if ttl <= 1 {
             return self.outcomes.push(Outcome::Refused(IcmpReason::TtlExceeded));
@@ -94,6 +97,20 @@ impl<'a> Reference<'a> {
             },
             (None, None) => self.outcomes.push(Outcome::Refused(IcmpReason::NoRoute)),
         }
+    }
+
+    /// The first router answers straight away, one behind it by its routes.
+    fn echo(&mut self, router: &Router, depth: usize) {
+        if depth == 0 {
+            return self.outcomes.push(Outcome::Echoed { ttl: 64 });
+        }
+        let (source, to) = (self.to, self.source);
+        let mut back = Self { source, to, outcomes: Vec::new(), ..*self };
+        back.route(router, 65, depth);
+        self.outcomes.extend(back.outcomes.into_iter().map(|outcome| match outcome {
+            Outcome::Arrives { port, ttl, .. } if port == self.from.id => Outcome::Echoed { ttl },
+            other => other,
+        }));
     }
 
     /// Any of the next hops that is there.
