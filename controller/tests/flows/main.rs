@@ -6,9 +6,15 @@
     reason = "tests stop at what should not be"
 )]
 
+mod answers;
 mod cloud;
+mod flood;
+mod golden;
+mod guard;
 mod properties;
+mod reach;
 mod reference;
+mod routes;
 mod scenarios;
 mod tracing;
 mod world;

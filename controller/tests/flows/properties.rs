@@ -51,7 +51,10 @@ fn faults(model: &controller::model::Model) -> Vec<String> {
         .collect();
     let all = objects.iter().map(|object| (object.id(), Some(object))).collect();
     let view = validate::View::new(model, all);
-    validate::check(&view, &validate::Index::new(model)).iter().map(|problem| format!("{problem:?}")).collect()
+    validate::check(&view, &validate::Index::new(model))
+        .iter()
+        .map(|problem| format!("{problem:?}"))
+        .collect()
 }
 
 /// From every port to every address that anybody has, and to some that nobody has: what the tables do is what the model
@@ -81,8 +84,10 @@ fn packets_end_where_the_model_says() {
 
 fn addresses(world: &World) -> BTreeSet<IpAddr> {
     let ports = world.ports.iter().flat_map(|port| port.fixed_ips.iter().map(|fixed| fixed.ip));
-    let pairs = world.ports.iter().flat_map(|port| port.allowed_address_pairs.iter().map(|pair| pair.ip.addr()));
-    let legs = world.routers.iter().flat_map(|router| &router.interfaces).filter_map(|leg| world.address(leg));
+    let pairs =
+        world.ports.iter().flat_map(|port| port.allowed_address_pairs.iter().map(|pair| pair.ip.addr()));
+    let legs =
+        world.routers.iter().flat_map(|router| &router.interfaces).filter_map(|leg| world.address(leg));
     let nobody = ["10.0.0.99", "10.9.0.1", "198.51.100.1", "2001:db8:0::99", "2001:db8:9::1"];
     ports.chain(pairs).chain(legs).chain(nobody.map(|ip| ip.parse().unwrap())).collect()
 }
@@ -96,7 +101,8 @@ fn check_packet(
     to: IpAddr,
     ttl: u8,
 ) {
-    let request = TraceRequest { source: Some(source), ttl: Some(ttl), ..TraceRequest::echo(from.clone(), to) };
+    let request =
+        TraceRequest { source: Some(source), ttl: Some(ttl), ..TraceRequest::echo(from.clone(), to) };
     let frame = request.frame(&cloud.compiler);
     let Some(expected) = Reference::outcomes(world, world.port(from), source, to, ttl) else {
         let alone = matches!(frame, Err(TraceError::NoNeighbour { .. } | TraceError::NoGateway { .. }));
@@ -122,7 +128,11 @@ fn outcome(world: &World, from: &PortId, journey: &Journey) -> Outcome {
     arrivals.retain(|(id, packet)| {
         let port = world.port(id);
         let is_for_it = packet.eth_dst == port.mac;
-        assert!(is_for_it || is_open(world, &port.network), "{id} got what is for {}: {journey:#?} {world:#?}", packet.eth_dst);
+        assert!(
+            is_for_it || is_open(world, &port.network),
+            "{id} got what is for {}: {journey:#?} {world:#?}",
+            packet.eth_dst
+        );
         is_for_it
     });
     let mut punts = journey.visits.iter().flat_map(|visit| visit.run.punts());
@@ -144,7 +154,8 @@ fn outcome(world: &World, from: &PortId, journey: &Journey) -> Outcome {
 
 fn is_open(world: &World, network: &NetworkId) -> bool {
     let any_mac = |port: &Port| {
-        !port.port_security || port.allowed_address_pairs.iter().any(|pair| pair.mac.is_some_and(|mac| mac != port.mac))
+        !port.port_security
+            || port.allowed_address_pairs.iter().any(|pair| pair.mac.is_some_and(|mac| mac != port.mac))
     };
     world.ports.iter().any(|port| port.network == *network && any_mac(port))
 }
@@ -200,7 +211,10 @@ impl Follower {
         self.groups.extend(delta.put_groups.iter().map(|group| (group.id, group.clone())));
         self.flows.extend(delta.put_flows.iter().map(entry));
         for flow in &delta.delete_flows {
-            assert!(self.flows.remove(&entry(flow).0).is_some(), "a flow is deleted that is not there: {flow:?}");
+            assert!(
+                self.flows.remove(&entry(flow).0).is_some(),
+                "a flow is deleted that is not there: {flow:?}"
+            );
         }
         for id in &delta.delete_groups {
             assert!(self.groups.remove(id).is_some(), "a group is deleted that is not there: {id:?}");
@@ -238,7 +252,8 @@ impl History {
     /// Some ports of a chassis, whether bound there or not, and some tunnels and patches.
     fn rewire(&mut self, id: &ChassisId, choices: &mut Choices<'_>) {
         let Some(chassis) = self.cloud.compiler.view().model().chassis.get(id) else { return };
-        let mut local = if chassis.spec.encap_ips.is_empty() { Default::default() } else { self.cloud.wiring(id) };
+        let mut local =
+            if chassis.spec.encap_ips.is_empty() { Default::default() } else { self.cloud.wiring(id) };
         let all: Vec<PortId> = self.cloud.compiler.view().model().ports.keys().cloned().collect();
         for (at, port) in all.into_iter().enumerate() {
             if choices.often(1) {
@@ -263,7 +278,11 @@ impl History {
             let desired = self.cloud.compiler.desired(&id).unwrap();
             let recomputed = self.cloud.compiler.recompute(&id);
             assert_eq!(units(desired), units(&recomputed), "increments and recompute differ on {id}");
-            assert_eq!(held(desired.flows()).len(), desired.flow_count(), "two units have the same flow on {id}");
+            assert_eq!(
+                held(desired.flows()).len(),
+                desired.flow_count(),
+                "two units have the same flow on {id}"
+            );
             let follower = self.followers.entry(id).or_default();
             assert_eq!(follower.flows, held(desired.flows()), "deltas and desired differ");
             assert_eq!(follower.groups, desired.groups().map(|group| (group.id, group.clone())).collect());
@@ -384,7 +403,8 @@ fn any_packet_ends() {
 /// Gives random bytes a header that tables look at.
 fn steer(frame: &mut [u8], choices: &mut Choices<'_>, n: usize) {
     let kinds: [[u8; 2]; 5] = [[8, 0], [0x86, 0xdd], [8, 6], [0x81, 0], [0x12, 0x34]];
-    let macs: [[u8; 6]; 4] = [[0xff; 6], [0x0e, 0xdf, 0, 0, 0, 1], [2, 0, 0, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
+    let macs: [[u8; 6]; 4] =
+        [[0xff; 6], [0x0e, 0xdf, 0, 0, 0, 1], [2, 0, 0, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
     if let Some(place) = frame.get_mut(..14) {
         place[..6].copy_from_slice(&macs[choices.below(4)]);
         place[6..12].copy_from_slice(&[2, 0, 0, 0, 0, u8::try_from(n % 8).unwrap()]);

@@ -44,11 +44,19 @@ struct Leg<'a> {
 impl<'a> Reference<'a> {
     /// Every outcome of a packet from a port that resolves the destination, or its gateway, as a host does; `None` if
     /// the host finds nobody to send to.
-    pub fn outcomes(world: &'a World, from: &'a Port, source: IpAddr, to: IpAddr, ttl: u8) -> Option<Vec<Outcome>> {
+    pub fn outcomes(
+        world: &'a World,
+        from: &'a Port,
+        source: IpAddr,
+        to: IpAddr,
+        ttl: u8,
+    ) -> Option<Vec<Outcome>> {
         let chassis = from.chassis.as_ref().unwrap();
         let mut this = Self { world, from, chassis, source, to, outcomes: Vec::new() };
-        let subnet =
-            world.subnets.iter().find(|subnet| subnet.network == from.network && subnet.cidr.contains(&source))?;
+        let subnet = world
+            .subnets
+            .iter()
+            .find(|subnet| subnet.network == from.network && subnet.cidr.contains(&source))?;
         let next = if subnet.cidr.contains(&to) {
             to
         } else {
@@ -84,17 +92,20 @@ impl<'a> Reference<'a> {
             return self.outcomes.push(Outcome::Lost);
         }
         let attached = legs.iter().find(|leg| leg.cidr.contains(&self.to));
-        let mut routes: Vec<_> = router.routes.iter().filter(|route| route.destination.contains(&self.to)).collect();
+        let mut routes: Vec<_> =
+            router.routes.iter().filter(|route| route.destination.contains(&self.to)).collect();
         routes.sort_by_key(|route| route.destination.prefix_len());
         let best = routes.last().filter(|route| {
             attached.is_none_or(|leg| route.destination.prefix_len() > leg.cidr.prefix_len())
         });
         match (best, attached) {
             (Some(route), _) => self.take(router, &legs, &route.next_hops, ttl, depth),
-            (None, Some(leg)) => match self.owner(&leg.network.id, self.to).filter(|port| port.chassis.is_some()) {
-                Some(port) => self.over_link(&leg.network.id, port, ttl - 1, leg.mac),
-                None => self.outcomes.push(Outcome::Refused(IcmpReason::NoHost)),
-            },
+            (None, Some(leg)) => {
+                match self.owner(&leg.network.id, self.to).filter(|port| port.chassis.is_some()) {
+                    Some(port) => self.over_link(&leg.network.id, port, ttl - 1, leg.mac),
+                    None => self.outcomes.push(Outcome::Refused(IcmpReason::NoHost)),
+                }
+            }
             (None, None) => self.outcomes.push(Outcome::Refused(IcmpReason::NoRoute)),
         }
     }
@@ -123,7 +134,9 @@ impl<'a> Reference<'a> {
                     any = true;
                     self.over_link(&leg.network.id, port, ttl - 1, leg.mac);
                 }
-            } else if let Some(next) = self.router_at(&leg.network.id, *hop).filter(|next| next.id != router.id) {
+            } else if let Some(next) =
+                self.router_at(&leg.network.id, *hop).filter(|next| next.id != router.id)
+            {
                 any = true;
                 self.route(next, ttl - 1, depth + 1);
             }
@@ -136,11 +149,13 @@ impl<'a> Reference<'a> {
     /// The packet is on a network, for a port.
     fn over_link(&mut self, network: &NetworkId, port: &Port, ttl: u8, src_mac: MacAddr) {
         let there = port.chassis.as_ref();
-        let Some(there) = there.filter(|there| *there == self.chassis || self.is_linked(network, there)) else {
+        let Some(there) = there.filter(|there| *there == self.chassis || self.is_linked(network, there))
+        else {
             return self.outcomes.push(Outcome::Lost);
         };
         let is_physical = self.world.network(network).segment.physical_network().is_some();
-        let routed = src_mac != self.world.ports.iter().find(|p| p.mac == src_mac).map_or(MacAddr::ZERO, |p| p.mac);
+        let routed =
+            src_mac != self.world.ports.iter().find(|p| p.mac == src_mac).map_or(MacAddr::ZERO, |p| p.mac);
         // Between chassis on a physical network a router's MAC is replaced, and put back if there is only one.
         let src_mac = if is_physical && there != self.chassis && routed && !self.has_one_router_mac(network) {
             let at = self.world.chassis.iter().position(|chassis| chassis.id == *self.chassis).unwrap();
@@ -169,21 +184,23 @@ impl<'a> Reference<'a> {
     fn owner(&self, network: &NetworkId, ip: IpAddr) -> Option<&'a Port> {
         let mut ports = self.world.ports.iter().filter(|port| port.network == *network);
         let own = ports.clone().find(|port| port.fixed_ips.iter().any(|fixed| fixed.ip == ip));
-        let mut by_pair = ports.by_ref().filter(|port| {
-            port.allowed_address_pairs.iter().any(|pair| pair.ip == IpNet::from(ip))
-        });
+        let mut by_pair = ports
+            .by_ref()
+            .filter(|port| port.allowed_address_pairs.iter().any(|pair| pair.ip == IpNet::from(ip)));
         own.or_else(|| by_pair.next().filter(|_| by_pair.next().is_none()))
     }
 
     /// The router with an address on a network.
     fn router_at(&self, network: &NetworkId, ip: IpAddr) -> Option<&'a Router> {
-        let has = |router: &&Router| self.legs(router).iter().any(|leg| leg.network.id == *network && leg.ip == ip);
+        let has =
+            |router: &&Router| self.legs(router).iter().any(|leg| leg.network.id == *network && leg.ip == ip);
         self.world.routers.iter().find(has)
     }
 
     fn has_one_router_mac(&self, network: &NetworkId) -> bool {
         let legs = self.world.routers.iter().flat_map(|router| self.legs(router));
-        let mut macs: Vec<MacAddr> = legs.filter(|leg| leg.network.id == *network).map(|leg| leg.mac).collect();
+        let mut macs: Vec<MacAddr> =
+            legs.filter(|leg| leg.network.id == *network).map(|leg| leg.mac).collect();
         macs.sort();
         macs.dedup();
         macs.len() == 1

@@ -3,8 +3,8 @@
 //! different networks.
 
 use controller::model::{
-    AddressPair, Chassis, ChassisId, FixedIp, Network, NetworkId, Object, Port, PortId, Router, RouterInterface,
-    Segment, StaticRoute, Subnet, SubnetId,
+    AddressPair, Chassis, ChassisId, FixedIp, Network, NetworkId, Object, Port, PortId, Router,
+    RouterInterface, Segment, StaticRoute, Subnet, SubnetId,
 };
 use ipnet::IpNet;
 use packet::{MacAddr, VlanId, Vni};
@@ -120,7 +120,12 @@ impl World {
         for (at, block) in blocks.into_iter().enumerate() {
             let gateway_ip = choices.often(7).then(|| ip(&format!("{block}.1")));
             let cidr = net(&format!("{block}.0/24"));
-            self.subnets.push(Subnet { id: name(&format!("v4-{n}-"), at), network: network.clone(), cidr, gateway_ip });
+            self.subnets.push(Subnet {
+                id: name(&format!("v4-{n}-"), at),
+                network: network.clone(),
+                cidr,
+                gateway_ip,
+            });
         }
         if choices.often(4) {
             let block = choices.below(3);
@@ -135,10 +140,10 @@ impl World {
             let Some(network) = choices.pick(&self.networks) else { return };
             let subnets: Vec<Subnet> =
                 self.subnets.iter().filter(|subnet| subnet.network == network.id).cloned().collect();
-            let fixed_ips = subnets.iter().filter(|_| choices.often(7)).map(|subnet| FixedIp {
-                subnet: subnet.id.clone(),
-                ip: host(&subnet.cidr, 10 + n as u128),
-            });
+            let fixed_ips = subnets
+                .iter()
+                .filter(|_| choices.often(7))
+                .map(|subnet| FixedIp { subnet: subnet.id.clone(), ip: host(&subnet.cidr, 10 + n as u128) });
             let fixed_ips: Vec<FixedIp> = fixed_ips.collect();
             let mut pairs = Vec::new();
             if let Some(subnet) = subnets.first().filter(|_| choices.often(2)) {
@@ -165,7 +170,8 @@ impl World {
             let mut interfaces = Vec::new();
             let mut blocks: Vec<IpNet> = Vec::new();
             for subnet in &self.subnets {
-                let overlaps = blocks.iter().any(|other| other.contains(&subnet.cidr) || subnet.cidr.contains(other));
+                let overlaps =
+                    blocks.iter().any(|other| other.contains(&subnet.cidr) || subnet.cidr.contains(other));
                 if overlaps || !choices.often(5) {
                     continue;
                 }
@@ -184,7 +190,8 @@ impl World {
 
     fn make_routes(&mut self, choices: &mut Choices<'_>) {
         for n in 0..self.routers.len() {
-            let destinations = ["0.0.0.0/0", "10.9.0.0/16", "10.0.0.0/25", "10.0.1.0/28", "::/0", "2001:db8:9::/48"];
+            let destinations =
+                ["0.0.0.0/0", "10.9.0.0/16", "10.0.0.0/25", "10.0.1.0/28", "::/0", "2001:db8:9::/48"];
             for destination in destinations {
                 if !choices.often(3) {
                     continue;
@@ -223,7 +230,8 @@ impl World {
         }
         let own: Vec<IpAddr> = router.interfaces.iter().filter_map(|leg| self.address(leg)).collect();
         let on_link = |ip: &IpAddr| {
-            router.interfaces.iter().any(|leg| self.subnet(&leg.subnet).cidr.contains(ip)) && !own.contains(ip)
+            router.interfaces.iter().any(|leg| self.subnet(&leg.subnet).cidr.contains(ip))
+                && !own.contains(ip)
         };
         hops.retain(|hop| hop.is_ipv4() == is_v4 && on_link(hop));
         hops
