@@ -26,11 +26,11 @@ pub enum Miss {
 }
 
 macro_rules! tables {
-    ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $stage:ident, $miss:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $id:literal, $name:literal, $stage:ident, $miss:expr;)+) => {
         /// The tables, in the order in which a packet meets them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Table {
-            $($(#[$doc])* $variant = $id,)+
+            $($(#[doc = $doc])+ $variant = $id,)+
         }
 
         impl Table {
@@ -40,6 +40,11 @@ macro_rules! tables {
             /// Its name in dumps.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What it is for, in a sentence.
+            pub const fn purpose(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+),)+ }
             }
 
             /// Which logical device it is part of.

@@ -11,6 +11,7 @@ mod cloud;
 mod flood;
 mod golden;
 mod guard;
+mod page;
 mod properties;
 mod reach;
 mod reference;
