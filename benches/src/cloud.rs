@@ -3,35 +3,67 @@
 use controller::{
     compile::{Compiler, LocalSwitch, TunnelType},
     model::{
-        Change, Chassis, ChassisId, FixedIp, Network, Object, ObjectKey, Port, PortId, Record, Revision, Router,
-        RouterInterface, Segment, Subnet,
+        Change, Chassis, ChassisId, FixedIp, Network, Object, ObjectKey, Port, PortId, Record, Revision,
+        Router, RouterInterface, Segment, Subnet, SubnetId,
     },
 };
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use packet::{MacAddr, OfPort, Vni};
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-/// A cloud of tenants with two VXLAN networks and one router each; ports have one IPv4 address and port security.
+/// Which addresses ports have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// One IPv4 address.
+    V4,
+    /// One IPv6 address.
+    V6,
+    /// One of each.
+    Dual,
+}
+
+/// On which hosts the ports of a tenant are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// On all: ports are dealt out to the hosts in turn, so every host meets every tenant.
+    Everywhere,
+    /// On few: hosts are filled one after the other.
+    Packed,
+}
+
+/// A cloud of tenants with two VXLAN networks and one router each; ports have port security.
 #[derive(Debug, Clone, Copy)]
 pub struct Cloud {
     /// How many hosts.
     pub chassis: u32,
-    /// How many ports in all, dealt out to the hosts in turn.
+    /// How many ports in all.
     pub ports: u32,
     /// How many ports a network has; a tenant has twice as many.
     pub ports_per_network: u32,
+    /// Which addresses they have.
+    pub family: Family,
+    /// Where they are.
+    pub spread: Spread,
 }
 
 impl Cloud {
+    /// Tenants of 100 ports with IPv4, on all hosts.
+    pub const fn new(chassis: u32, ports: u32) -> Self {
+        Self { chassis, ports, ports_per_network: 50, family: Family::V4, spread: Spread::Everywhere }
+    }
+
     /// Every object, in order of reference.
     pub fn objects(self) -> Vec<Object> {
         let mut objects: Vec<Object> = (0..self.chassis).map(chassis).collect();
-        let networks = self.ports.div_ceil(self.ports_per_network);
-        for network in 0..networks {
-            objects.extend([net(network), subnet(network)]);
+        for network in 0..self.networks() {
+            objects.push(net(network));
+            objects.extend(self.blocks(network).map(|block| subnet(network, block)));
         }
-        objects.extend((0..networks.div_ceil(2)).map(|tenant| router(tenant, networks)));
-        objects.extend((0..self.ports).map(|index| self.port(index)));
+        objects.extend((0..self.networks().div_ceil(2)).map(|tenant| self.router(tenant)));
+        objects.extend((0..self.ports).map(|index| Object::Port(self.port(index))));
         objects
     }
 
@@ -49,29 +81,39 @@ impl Cloud {
         self.objects().into_iter().enumerate().map(put).collect()
     }
 
-    /// The port of an index; beyond [`Self::ports`] one that is not in [`Self::objects`].
-    pub fn port(self, index: u32) -> Object {
-        let network = index / self.ports_per_network % self.ports.div_ceil(self.ports_per_network);
-        let host = index % self.ports_per_network + index / self.ports * self.ports_per_network;
-        Object::Port(Port {
+    /// The port of an index; beyond [`Self::ports`] one that is not in [`Self::objects`], on a network that is.
+    pub fn port(self, index: u32) -> Port {
+        let network = index / self.ports_per_network % self.networks();
+        let host = 10 + index % self.ports_per_network + index / self.ports * self.ports_per_network;
+        let fixed_ip = |block: IpNet| FixedIp { subnet: subnet_id(network, block), ip: address(block, host) };
+        Port {
             id: port_id(index),
             network: id("net", network),
             mac: MacAddr::from_u64(0x0200_0000_0000 | u64::from(index)),
-            fixed_ips: vec![FixedIp {
-                subnet: id("subnet", network),
-                ip: Ipv4Addr::from_bits(block(network).addr().to_bits() + 10 + host).into(),
-            }],
-            chassis: Some(chassis_id(index % self.chassis)),
+            fixed_ips: self.blocks(network).map(fixed_ip).collect(),
+            chassis: Some(chassis_id(self.host_of(index))),
             allowed_address_pairs: vec![],
             port_security: true,
-        })
+        }
+    }
+
+    /// The number of the host that a port is on.
+    pub const fn host_of(self, index: u32) -> u32 {
+        match self.spread {
+            Spread::Everywhere => index % self.chassis,
+            Spread::Packed => index % self.ports / self.ports.div_ceil(self.chassis),
+        }
+    }
+
+    /// The ports on a host.
+    pub fn ports_on(self, chassis: u32) -> impl Iterator<Item = PortId> {
+        (0..self.ports).filter(move |index| self.host_of(*index) == chassis).map(port_id)
     }
 
     /// The switch of a host with all its ports plugged in.
     pub fn switch(self, chassis: u32) -> LocalSwitch {
-        let local = (0..self.ports).filter(|index| index % self.chassis == chassis);
         LocalSwitch {
-            ports: local.zip(10..).map(|(index, ofport)| (port_id(index), OfPort(ofport))).collect(),
+            ports: self.ports_on(chassis).zip(10..).map(|(port, ofport)| (port, OfPort(ofport))).collect(),
             tunnels: BTreeMap::from([(TunnelType::Vxlan, OfPort(1))]),
             patches: BTreeMap::new(),
         }
@@ -87,6 +129,34 @@ impl Cloud {
         compiler.apply(&self.changes());
         compiler.poll();
         compiler
+    }
+
+    const fn networks(self) -> u32 {
+        self.ports.div_ceil(self.ports_per_network)
+    }
+
+    /// A tenant's networks are 10.0.0.0/16 and 10.1.0.0/16, and 2001:db8::/64 and 2001:db8:0:1::/64: tenants overlap.
+    fn blocks(self, network: u32) -> impl Iterator<Item = IpNet> {
+        let v4 = Ipv4Net::new_assert(Ipv4Addr::from_bits(0x0a00_0000 | (network % 2) << 16), 16);
+        let v6 = Ipv6Net::new_assert(
+            Ipv6Addr::from_bits(0x2001_0db8_u128 << 96 | u128::from(network % 2) << 64),
+            64,
+        );
+        let v4 = (self.family != Family::V6).then_some(IpNet::V4(v4));
+        let v6 = (self.family != Family::V4).then_some(IpNet::V6(v6));
+        v4.into_iter().chain(v6)
+    }
+
+    fn router(self, tenant: u32) -> Object {
+        let own = [2 * tenant, 2 * tenant + 1].into_iter().filter(|network| *network < self.networks());
+        let subnets =
+            own.flat_map(|network| self.blocks(network).map(move |block| subnet_id(network, block)));
+        let interface = |subnet| RouterInterface { subnet, ip: None, mac: None };
+        Object::Router(Router {
+            id: id("router", tenant),
+            interfaces: subnets.map(interface).collect(),
+            routes: vec![],
+        })
     }
 }
 
@@ -120,23 +190,23 @@ fn net(index: u32) -> Object {
     Object::Network(Network { id: self::id("net", index), segment: Segment::Vxlan { id }, mtu: None })
 }
 
-/// A tenant's networks are 10.0.0.0/16 and 10.1.0.0/16: tenants overlap.
-fn block(network: u32) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::from_bits(0x0a00_0000 | (network % 2) << 16), 16)
-}
-
-fn subnet(network: u32) -> Object {
-    let block = block(network);
+fn subnet(network: u32, block: IpNet) -> Object {
     Object::Subnet(Subnet {
-        id: id("subnet", network),
+        id: subnet_id(network, block),
         network: id("net", network),
-        cidr: IpNet::V4(block),
-        gateway_ip: Some(Ipv4Addr::from_bits(block.addr().to_bits() + 1).into()),
+        cidr: block,
+        gateway_ip: Some(address(block, 1)),
     })
 }
 
-fn router(tenant: u32, networks: u32) -> Object {
-    let own = [2 * tenant, 2 * tenant + 1].into_iter().filter(|network| *network < networks);
-    let interface = |network| RouterInterface { subnet: id("subnet", network), ip: None, mac: None };
-    Object::Router(Router { id: id("router", tenant), interfaces: own.map(interface).collect(), routes: vec![] })
+fn subnet_id(network: u32, block: IpNet) -> SubnetId {
+    id(if block.addr().is_ipv4() { "subnet" } else { "subnet6" }, network)
+}
+
+/// The address of a number in a block.
+fn address(block: IpNet, host: u32) -> IpAddr {
+    match block {
+        IpNet::V4(block) => Ipv4Addr::from_bits(block.addr().to_bits() + host).into(),
+        IpNet::V6(block) => Ipv6Addr::from_bits(block.addr().to_bits() + u128::from(host)).into(),
+    }
 }

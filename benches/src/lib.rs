@@ -1,3 +1,8 @@
 //! What the benches share.
 
 pub mod cloud;
+pub mod machine;
+pub mod process;
+pub mod report;
+pub mod samples;
+pub mod wire;
