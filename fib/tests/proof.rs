@@ -7,7 +7,7 @@ mod common;
 use bolero::TypeGenerator;
 use common::{AnyAddr, AnyRoute, tables, vrf};
 use fib::naive::Model;
-use fib::{BuildError, FibImage, LoadError, NextHop, Prefix, Rib, Route, Tables, Verdict, layout};
+use fib::{BuildError, FibImage, LoadError, NextHop, Prefix, Rib, Route, Tables, Verdict, VrfId, layout};
 use packet::{Ends, FiveTuple};
 use std::net::IpAddr;
 
@@ -235,6 +235,41 @@ fn hostile_bytes_with_a_right_checksum_are_refused_or_canonical() {
     });
     let (accepted, refused) = counts.into_inner().unwrap();
     assert!(accepted > 20 && refused > 20, "{accepted} accepted, {refused} refused");
+}
+
+#[test]
+fn refusals_name_what_is_wrong() {
+    let route = |vrf, bits| AnyRoute { vrf, place: AnyAddr { v6: false, bits }, len: 0, next: 5 };
+    let good = image_of(&[route(0, 1), route(1, 1), route(1, 2)]);
+    // Changes one byte (offsets as on the format's page), and tells what a right checksum leaves to find.
+    let refused = |at: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = value;
+        layout::seal(&mut bytes);
+        FibImage::load(&bytes).unwrap_err()
+    };
+    assert!(matches!(refused(0, b'X'), LoadError::Magic(_)));
+    assert!(matches!(refused(10, 97), LoadError::Size { what: "header size", says: 97, want: 96 }));
+    assert!(matches!(refused(12, 5), LoadError::Size { what: "section count", says: 5, want: 6 }));
+    assert!(matches!(refused(16, 0), LoadError::Size { what: "size", says, .. } if says % 256 == 0));
+    assert_eq!(refused(48 + 8, 1), LoadError::Section(1), "offset of the IPv4 routes");
+    assert_eq!(refused(48 + 12 + 3, 0xff), LoadError::Section(1), "number of the IPv4 routes");
+    // The second VRF takes the first one's routes as well; then both end early.
+    let second = VrfId::MIN.get() + 7;
+    assert_eq!(refused(96 + 20 + 4, 0), LoadError::Share { what: "vrf", id: second });
+    assert_eq!(refused(96 + 20 + 8, 1), LoadError::Share { what: "vrf", id: second });
+    assert_eq!(refused(96 + 40 + 13, 1), LoadError::Contradiction(96 + 40 + 13), "reserved byte");
+    assert_eq!(refused(96 + 40 + 4, 0), LoadError::Contradiction(96 + 40 + 4), "its own parent");
+
+    let mut unsealed = good.clone();
+    unsealed[32] ^= 1;
+    assert!(matches!(FibImage::load(&unsealed), Err(LoadError::Checksum { .. })));
+    let mut longer = [&good[..], &[0]].concat();
+    assert!(matches!(FibImage::load(&longer), Err(LoadError::Size { what: "size", .. })));
+    let len = longer.len();
+    longer[16..24].copy_from_slice(&u64::try_from(len).unwrap().to_le_bytes());
+    layout::seal(&mut longer);
+    assert!(matches!(FibImage::load(&longer), Err(LoadError::Size { what: "section data", .. })));
 }
 
 #[test]
