@@ -174,7 +174,10 @@ impl Bundle {
 
     /// The place of an addition in the list of changes.
     fn index(&self, xid: Xid) -> Option<usize> {
-        // Xids count up from OPEN's and leave out 0 where they wrap.
+        // Xids count up from OPEN's and leave out 0, which is nobody's, where they wrap.
+        if xid.0 == 0 {
+            return None;
+        }
         let wrapped = xid.0 < self.open.0;
         let distance = xid.0.wrapping_sub(self.open.0).checked_sub(1 + u32::from(wrapped))?;
         usize::try_from(distance).ok().filter(|index| *index < self.count)
@@ -204,4 +207,24 @@ fn put(connection: &mut Connection, message: &Message) -> Xid {
     let encoded = message.encode(xid, connection.output());
     debug_assert_eq!(encoded, Ok(()));
     xid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_follow_from_xids_also_where_they_wrap() {
+        let bundle = Bundle {
+            id: 1,
+            open: Xid(u32::MAX - 1),
+            count: 3,
+            phase: Phase::Barrier(Xid(3)),
+            refusals: Vec::new(),
+            failure: None,
+        };
+        // 0 is left out.
+        let places = [u32::MAX - 1, u32::MAX, 0, 1, 2, 3].map(|xid| bundle.index(Xid(xid)));
+        assert_eq!(places, [None, Some(0), None, Some(1), Some(2), None]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::field::Field;
 
-/// How deep actions may stand within actions (`clone`). Open vSwitch itself nests far deeper; a decoder that
+/// How deep actions may stand within actions (`clone`), and bundle-adds within bundle-adds. Open vSwitch itself nests far deeper; a decoder that
 /// recurses must not follow it.
 pub const MAX_NESTING: usize = 16;
 
@@ -41,8 +41,8 @@ pub enum DecodeError {
     /// A match that says something of one field twice.
     #[error("match has field {0:?} twice")]
     DuplicateField(Field),
-    /// Actions nested deeper than [`MAX_NESTING`].
-    #[error("actions are nested more than {MAX_NESTING} deep")]
+    /// Actions or bundle-adds nested deeper than [`MAX_NESTING`].
+    #[error("nested more than {MAX_NESTING} deep")]
     TooDeep,
     /// A multipart reply that outgrows the limit of the connection.
     #[error("multipart reply has more than {limit} bytes")]

@@ -1,4 +1,5 @@
 //! What Open vSwitch's own tool makes of our bytes, and what bytes it makes of our text. No switch runs here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod support;
 
