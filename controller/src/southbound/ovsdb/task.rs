@@ -48,6 +48,10 @@ pub(super) async fn run_at_pace<L: OvsdbLink>(
     loop {
         let Err(err) = session(&mut link, &mut wanted, &state, &mut backoff).await else { return };
         let text = explain(&err);
+        // A database that had been there and went is news, however it went the last time.
+        if state.borrow().connected {
+            logged.clear();
+        }
         if logged == text {
             tracing::debug!(remote = link.remote(), "{text}");
         } else {
