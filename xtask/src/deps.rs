@@ -60,7 +60,8 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn metadata() -> Result<Value> {
+/// What cargo knows of the crates of the workspace.
+pub(crate) fn metadata() -> Result<Value> {
     let text = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
     serde_json::from_str(&text).context("read cargo metadata")
 }
@@ -86,11 +87,11 @@ fn wrong_arrows(metadata: &Value) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
+pub(crate) fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
     value.get(key).and_then(Value::as_array).with_context(|| format!("cargo metadata has no list \"{key}\""))
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
     value.get(key).and_then(Value::as_str).with_context(|| format!("cargo metadata has no text \"{key}\""))
 }
 

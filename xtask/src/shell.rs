@@ -14,7 +14,16 @@ pub(crate) fn root() -> Result<PathBuf> {
 
 /// The cargo that started us.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What `cargo run` tells xtask about itself is no business of the crates built below: ring's build
+    // script looks at some of it, and would run again after each change between `cargo` and `cargo xtask`.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// True if `program` can be started by name.

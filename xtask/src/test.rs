@@ -38,10 +38,10 @@ const TIERS: [Tier; 8] = [
     Tier { name: "deps", about: "arrows between crates, purity", run: arrows },
     Tier { name: "clippy", about: "lints, warnings are errors", run: clippy },
     Tier { name: "deny", about: "licenses, sources and bans of dependencies", run: deny },
+    Tier { name: "build", about: "binaries, tests and measurements compile", run: build },
     Tier { name: "unit", about: "unit and property tests", run: unit },
     Tier { name: "docs", about: "documentation, warnings are errors", run: docs },
     Tier { name: "system", about: "real Open vSwitch in network namespaces, as root", run: system },
-    Tier { name: "benches", about: "measurements compile", run: benches },
 ];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -131,9 +131,10 @@ fn docs() -> Result<Counts> {
     check(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
-fn benches() -> Result<Counts> {
-    // In the profile of the tests: this proves that they build, and optimising would take minutes.
-    check(cargo().args(["bench", "--workspace", "--no-run", "--profile", "dev"]))
+/// All at once: later tiers select from the same packages, so that nothing is compiled twice with other
+/// features. Measurements too are built in the profile of the tests: optimising would take minutes.
+fn build() -> Result<Counts> {
+    check(cargo().args(["build", "--workspace", "--all-targets"]))
 }
 
 /// cargo-deny comes as source only; compiled once into the target directory, without optimising.
@@ -162,27 +163,31 @@ fn deny() -> Result<Counts> {
     check(Command::new(program).args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
 }
 
-/// Bolero's fuzz targets run here as plain tests.
+/// All tests but those of the crate `lab` that need hosts. Bolero's fuzz targets run here as plain tests.
 fn unit() -> Result<Counts> {
-    let scope = ["--workspace", "--exclude", "lab", "--no-fail-fast"];
-    if has_nextest()? {
-        let tests = count(cargo().args(["nextest", "run"]).args(scope))?;
-        // nextest does not run the examples in documentation.
-        let docs = count(cargo().args(["test", "--doc"]).args(scope))?;
-        Ok(Counts { passed: tests.passed + docs.passed, failed: tests.failed + docs.failed })
-    } else {
-        count(cargo().arg("test").args(scope))
-    }
+    let (_, others) = integration_tests()?;
+    let mut scope = vec!["--workspace", "--no-fail-fast", "--lib", "--bins"];
+    others.iter().for_each(|name| scope.extend(["--test", name]));
+    let tests = count(cargo().args(runner()?).args(scope))?;
+    let docs = count(cargo().args(["test", "--workspace", "--no-fail-fast", "--doc"]))?;
+    Ok(Counts { passed: tests.passed + docs.passed, failed: tests.failed + docs.failed })
 }
 
-/// One test at a time: they measure losses, and the machine has few cores.
+/// One test at a time: they count lost packets, and the machine may have few cores.
 fn system() -> Result<Counts> {
-    shell::run(cargo().args(["build", "--package", "controller", "--bins"]))?;
+    // The tests start the controller as its users do: from its binary.
+    shell::run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
+    let (ours, others) = integration_tests()?;
     let mut command = cargo();
+    command.args(runner()?).args(["--workspace", "--no-fail-fast"]);
+    for name in &ours {
+        ensure!(!others.contains(name), "two crates have an integration test \"{name}\": rename one");
+        command.args(["--test", name]);
+    }
     if has_nextest()? {
-        command.args(["nextest", "run", "--package", "lab", "--no-fail-fast", "--test-threads", "1"]);
+        command.args(["--test-threads", "1"]);
     } else {
-        command.args(["test", "--package", "lab", "--no-fail-fast", "--", "--test-threads", "1"]);
+        command.args(["--", "--test-threads", "1"]);
     }
     if !is_root()? {
         // Cargo builds as the user; only the tests run as root.
@@ -192,6 +197,25 @@ fn system() -> Result<Counts> {
         );
     }
     count(&mut command)
+}
+
+/// Names of the integration tests of the crate `lab`, and of all other crates.
+fn integration_tests() -> Result<(Vec<String>, Vec<String>)> {
+    let metadata = deps::metadata()?;
+    let (mut ours, mut others) = (Vec::new(), Vec::new());
+    for package in deps::array(&metadata, "packages")? {
+        let list = if deps::text(package, "name")? == "lab" { &mut ours } else { &mut others };
+        for target in deps::array(package, "targets")? {
+            if deps::array(target, "kind")?.iter().any(|kind| kind == "test") {
+                list.push(deps::text(target, "name")?.to_owned());
+            }
+        }
+    }
+    Ok((ours, others))
+}
+
+fn runner() -> Result<Vec<&'static str>> {
+    Ok(if has_nextest()? { vec!["nextest", "run"] } else { vec!["test"] })
 }
 
 fn has_nextest() -> Result<bool> {
