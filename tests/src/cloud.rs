@@ -175,21 +175,33 @@ impl Cloud {
     /// It cannot be started, or does not answer.
     pub fn start_controller(&mut self) -> Result<()> {
         ensure!(self.controller.is_none(), "the controller runs already");
+        let config = self.file("dragonflow.toml");
+        fs::write(&config, self.config())?;
         let mut command = Command::new(dragonflow()?);
-        command.arg("controller");
-        command.args(["--store".into(), self.file("store.redb")]);
-        command.arg("--api").arg(self.api());
-        command.arg("--openflow").arg(format!("unix:{}", self.file("of.sock").display()));
-        for (id, host) in &self.hosts {
-            command.arg("--chassis").arg(format!("{id}=unix:{}", host.db_sock().display()));
-        }
-        command.args(["--datapath-type", "netdev"]);
+        command.arg("controller").arg("--config").arg(config);
         self.starts += 1;
         self.controller = Some(self.lab.spawn(&format!("controller-{}", self.starts), command)?);
         wait_for("the controller to answer", PATIENCE, || {
             Ok(self.dragonflow(&["get", "chassis"])?.status.success())
         })?;
         Ok(())
+    }
+
+    /// The controller's configuration. Open vSwitch connects only to sockets in its own run directory, so there is one
+    /// for each host.
+    fn config(&self) -> String {
+        let (mut listen, mut chassis) = (Vec::new(), String::new());
+        for (id, host) in &self.hosts {
+            let socket = format!("unix:{}", host.rundir().join("dragonflow.sock").display());
+            chassis += &format!(
+                "\n[[chassis]]\nid = {id:?}\novsdb = \"unix:{}\"\ndatapath_type = \"netdev\"\nopenflow_target = {socket:?}\n",
+                host.db_sock().display()
+            );
+            listen.push(socket);
+        }
+        let store = self.file("store.redb");
+        let api = self.api();
+        format!("[store]\npath = {store:?}\n\n[api]\nlisten = [{api:?}]\n\n[openflow]\nlisten = {listen:?}\n{chassis}")
     }
 
     /// Kills the controller with SIGKILL.

@@ -174,9 +174,10 @@ fn icmp_errors(sink: &mut Sink) {
         let error = ipv4().with(Field::IpProto, protocol::ICMP).with(Field::Icmpv4Type, kind);
         sink.flow(table, priority::GUARD, error, vec![], None);
     }
-    // ICMPv6 errors have types below 128 (RFC 4443, 2.1).
-    let error = ipv6().with(Field::IpProto, protocol::ICMPV6).with_masked(Field::Icmpv6Type, 0_u8, 0x80_u8);
-    sink.flow(table, priority::GUARD, error, vec![], None);
+    // ICMPv6 errors have types below 128 (RFC 4443, 2.1), of which these are in use; a switch matches only whole types.
+    for kind in [1_u8, 2, 3, 4] {
+        sink.flow(table, priority::GUARD, icmpv6(kind), vec![], None);
+    }
     for family in [ipv4(), ipv6()] {
         sink.flow(table, priority::GUARD, family.with_masked(Field::IpFrag, 2_u8, 2_u8), vec![], None);
     }
