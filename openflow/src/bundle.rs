@@ -1,4 +1,4 @@
-//! One ONF bundle, from OPEN to the answer to its COMMIT, on top of a [`Connection`](crate::Connection).
+//! One ONF bundle, from OPEN to the answer to its COMMIT, on top of a [`Connection`].
 //!
 //! Open vSwitch keeps a bundle open although it refused an addition, and a COMMIT then applies the rest: half an
 //! update in a bundle called atomic. So a barrier stands before the COMMIT, and any error before it means DISCARD.
@@ -90,6 +90,9 @@ impl Phase {
     }
 }
 
+/// Octets of a usual addition, to ask for memory once.
+const USUAL_ADD: usize = 192;
+
 /// All or nothing, and in order.
 const FLAGS: BundleFlags = BundleFlags::ATOMIC.union(BundleFlags::ORDERED);
 
@@ -105,6 +108,8 @@ impl Bundle {
     ) -> Result<Self, (usize, EncodeError)> {
         let before = connection.output().len();
         let open = control(connection, id, BundleControlKind::OpenRequest);
+        let changes = changes.into_iter();
+        connection.output().reserve(changes.size_hint().0.saturating_mul(USUAL_ADD));
         let mut count = 0;
         for change in changes {
             let xid = connection.next_xid();

@@ -55,9 +55,11 @@ pub struct Flow {
 
 impl Flow {
     /// Brings the instructions into the form in which Open vSwitch reports them, so that the flow equals what is read
-    /// back: in the order in which they run, and without an apply-actions that does nothing.
+    /// back: in the order in which they run, and without apply-actions and write-actions that hold nothing.
     pub fn normalize(&mut self) {
-        self.instructions.retain(|instruction| *instruction != Instruction::Apply(Vec::new()));
+        self.instructions.retain(|instruction| {
+            !matches!(instruction, Instruction::Apply(actions) | Instruction::Write(actions) if actions.is_empty())
+        });
         self.instructions.sort_by_key(Instruction::rank);
     }
 }

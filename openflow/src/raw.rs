@@ -1,6 +1,6 @@
 //! Flows that stay bytes: for a controller that keeps, compares and sends many of them.
 //!
-//! A controller with 100,000 flows in [`Flow`](crate::Flow) form spends its memory on enums and its time on encoding.
+//! A controller with 100,000 flows in [`Flow`] form spends its memory on enums and its time on encoding.
 //! Here a flow is two byte strings, its match and its instructions, as they stand on the wire.
 
 use crate::{

@@ -236,6 +236,7 @@ fn normal_flows_equal_what_is_read_back() {
     let mut flow = samples::flows().pop().unwrap();
     flow.instructions = vec![
         Instruction::Goto(TableId(9)),
+        Instruction::Write(vec![]),
         Instruction::Apply(vec![]),
         Instruction::Clear,
         Instruction::Meter(openflow::MeterId(1)),

@@ -67,9 +67,18 @@ fn header(field: Field, id: Option<OxmId>, masked: bool, size: usize) -> Result<
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a value has no more bits than its field")]
 fn put_uint(value: u128, size: usize, out: &mut Vec<u8>) {
-    let bytes = value.to_be_bytes();
-    out.put_bytes(bytes.get(MAX_VALUE.saturating_sub(size)..).unwrap_or(&bytes));
+    // Copies of a fixed length are what makes encoding fast: these are the usual ones.
+    match size {
+        2 => out.put_u16(value as u16),
+        4 => out.put_u32(value as u32),
+        8 => out.put_u64(value as u64),
+        _ => {
+            let bytes = value.to_be_bytes();
+            out.put_bytes(bytes.get(MAX_VALUE.saturating_sub(size)..).unwrap_or(&bytes));
+        }
+    }
 }
 
 /// Reads a match with its header and padding.
