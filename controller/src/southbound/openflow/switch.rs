@@ -26,7 +26,7 @@ const STALE: u16 = 0;
 /// OFPET_METER_MOD_FAILED and its codes for a meter that is there already, or not there.
 const METER_MOD_FAILED: u16 = 12;
 const METER_EXISTS: u16 = 1;
-const UNKNOWN_METER: u16 = 7;
+const UNKNOWN_METER: u16 = 3;
 
 /// An open session. Clones share it; it closes when the last one is dropped.
 #[derive(Debug, Clone)]
