@@ -9,7 +9,7 @@ use super::{
     status::{Board, Wiring},
 };
 use crate::{
-    compile::{Compiler, Desired, LocalSwitch, TunnelType},
+    compile::{self, Compiler, Desired, LocalSwitch, TunnelType},
     model::{Change, ChassisId, Kind, Model, Object, ObjectId, Record},
     pipeline::punt::Punt,
     reconcile::{Op, Plan, Touched, diff, repair},
@@ -261,7 +261,7 @@ impl Planner {
         let texts: BTreeSet<String> = refused.iter().map(name).collect();
         self.board.update(chassis, |status| {
             for text in texts.iter().filter(|text| !status.refused.contains(text)) {
-                tracing::info!(%chassis, "{text}");
+                tracing::warn!(%chassis, "{text}");
             }
             status.refused = texts.into_iter().collect();
         });
@@ -274,7 +274,9 @@ impl Planner {
             let Some(desired) = self.compiler.desired(chassis) else { continue };
             let (flows, groups) = (desired.flow_count(), desired.groups().count());
             let wiring = Wiring::of(self.compiler.view(), chassis, &served.ports);
+            let absent = absent(&self.compiler.wanted(chassis), self.compiler.local(chassis));
             self.board.update(chassis, |status| {
+                status.absent = absent;
                 status.flows = flows;
                 status.groups = groups;
                 status.wiring = wiring;
@@ -317,6 +319,15 @@ fn refine(base: &Wanted, compiler: &Compiler, chassis: &ChassisId) -> Wanted {
             .collect(),
         ..base.clone()
     }
+}
+
+/// The ports to other chassis and to physical networks that are not there yet, in words.
+fn absent(wanted: &compile::Wanted, local: Option<&LocalSwitch>) -> Vec<String> {
+    let Some(local) = local else { return Vec::new() };
+    let tunnels = wanted.tunnels.iter().filter(|tunnel| !local.tunnels.contains_key(tunnel));
+    let tunnels = tunnels.map(|tunnel| format!("the {tunnel:?} tunnel port has no number yet").to_lowercase());
+    let patches = wanted.bridge_mappings.keys().filter(|network| !local.patches.contains_key(*network));
+    tunnels.chain(patches.map(|network| format!("the patch port to {network} has no number yet"))).collect()
 }
 
 /// Ports with a number, which is what flows can name.

@@ -28,6 +28,8 @@ pub(super) struct Status {
     pub(super) groups: usize,
     pub(super) wiring: Wiring,
     pub(super) last_reconcile: Option<Reconciled>,
+    /// Tunnel and patch ports that are not there yet.
+    pub(super) absent: Vec<String>,
     /// What the database's task warns of.
     pub(super) warnings: Vec<String>,
     /// What the switch refuses to hold.
@@ -73,7 +75,7 @@ impl Board {
 
 impl Status {
     fn show(&self, id: &ChassisId) -> ChassisStatus {
-        let all = [&self.warnings[..], &self.refused, self.trouble.as_slice()];
+        let all = [&self.warnings[..], &self.refused, &self.absent, self.trouble.as_slice()];
         ChassisStatus {
             id: id.clone(),
             ovsdb: link(self.ovsdb_trouble.as_ref()),
