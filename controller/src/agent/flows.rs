@@ -123,7 +123,10 @@ impl FlowsTask {
         loop {
             tokio::select! {
                 session = self.sessions.recv() => return session,
-                work = self.work.recv() => drop(work?),
+                work = self.work.recv() => {
+                    drop(work?);
+                    self.board.update(&self.chassis, |status| status.pending = 0);
+                }
             }
         }
     }
@@ -175,6 +178,8 @@ struct Serve<'a, 'b> {
 /// A plan that was applied.
 struct Done {
     applied: Applied,
+    /// How many plans it was made of.
+    plans: usize,
     kinds: Vec<Why>,
     since: Instant,
 }
@@ -193,10 +198,12 @@ impl<'a, 'b> Serve<'a, 'b> {
             // Plans need a comparison before them, which there will be.
             () = async { while task.work.recv().await.is_some() {} } => return Err(End::Stopped),
         }
+        task.board.update(chassis, |status| status.pending = 0);
         switch.claim(generation()).await?;
         switch.monitor_flows().await?;
         task.current.set(Some(switch.clone()));
-        task.board.update(chassis, |status| status.openflow_trouble = None);
+        let being_compared = "connected; being compared with what it shall hold".to_owned();
+        task.board.update(chassis, |status| status.openflow_trouble = Some(being_compared));
         let dumping = dump(switch.clone(), since);
         Ok(Self {
             audit_at: since + task.audit_interval,
@@ -286,8 +293,10 @@ impl<'a, 'b> Serve<'a, 'b> {
     fn take(&mut self, first: Work) {
         let mut plan = Plan::default();
         let (mut kinds, mut since) = (Vec::new(), first.since);
+        let mut plans = 0;
         let mut next = Some(first);
         while let Some(work) = next {
+            plans += 1;
             if self.concerns_us(&work) {
                 since = since.min(work.since);
                 kinds.push(work.why);
@@ -300,9 +309,16 @@ impl<'a, 'b> Serve<'a, 'b> {
             self.applying = Some(Box::pin(async move {
                 let applied = tokio::time::timeout(PATIENCE, apply(&switch, plan)).await;
                 let applied = applied.map_err(|_| SwitchError::NoAnswer { what: "in time to a plan" })??;
-                Ok(Done { applied, kinds, since })
+                Ok(Done { applied, plans, kinds, since })
             }));
+        } else {
+            self.settle(plans);
         }
+    }
+
+    /// So many plans are done with.
+    fn settle(&self, plans: usize) {
+        self.task.board.update(self.task.chassis, |status| status.pending = status.pending.saturating_sub(plans));
     }
 
     fn concerns_us(&mut self, work: &Work) -> bool {
@@ -314,7 +330,8 @@ impl<'a, 'b> Serve<'a, 'b> {
     }
 
     async fn finish(&mut self, done: Done) -> Result<(), End> {
-        let Done { applied: Applied { adds, deletes, refused }, kinds, since } = done;
+        let Done { applied: Applied { adds, deletes, refused }, plans, kinds, since } = done;
+        self.settle(plans);
         let took = since.elapsed();
         let chassis = self.task.chassis;
         for why in kinds.iter().filter(|why| **why != Why::Change) {
@@ -338,6 +355,9 @@ impl<'a, 'b> Serve<'a, 'b> {
                 duration_us: took.as_micros().try_into().unwrap_or(u64::MAX),
             });
         });
+        if kinds.contains(&Why::Connect) {
+            self.task.board.update(chassis, |status| status.openflow_trouble = None);
+        }
         let compared = kinds.iter().any(|why| matches!(why, Why::Connect | Why::Audit));
         if !refused.is_empty() {
             self.refused = true;

@@ -216,6 +216,7 @@ impl Planner {
 
     fn send(&self, chassis: &ChassisId, work: Work) {
         if let Some(served) = self.served.get(chassis) {
+            self.board.update(chassis, |status| status.pending += 1);
             // Its receiver goes only when the whole agent stops.
             let _ = served.work.send(work);
         }

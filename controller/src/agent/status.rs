@@ -28,6 +28,8 @@ pub(super) struct Status {
     pub(super) groups: usize,
     pub(super) wiring: Wiring,
     pub(super) last_reconcile: Option<Reconciled>,
+    /// How many plans the switch has not answered yet.
+    pub(super) pending: usize,
     /// Tunnel and patch ports that are not there yet.
     pub(super) absent: Vec<String>,
     /// What the database's task warns of.
@@ -75,7 +77,9 @@ impl Board {
 
 impl Status {
     fn show(&self, id: &ChassisId) -> ChassisStatus {
-        let all = [&self.warnings[..], &self.refused, &self.absent, self.trouble.as_slice()];
+        let pending = (self.pending > 0).then(|| format!("{} changes are on their way to the switch", self.pending));
+        let all =
+            [&self.warnings[..], &self.refused, &self.absent, self.trouble.as_slice(), pending.as_slice()];
         ChassisStatus {
             id: id.clone(),
             ovsdb: link(self.ovsdb_trouble.as_ref()),
