@@ -1,5 +1,6 @@
 //! What the benches share.
 
+pub mod api;
 pub mod cloud;
 pub mod machine;
 pub mod process;

@@ -1,12 +1,17 @@
 //! Whole-system measurements on real Open vSwitch: every promise of the project that is a number.
 
+mod first_packet;
+mod idle;
 mod push;
+mod restart;
+mod rig;
+mod start;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
-/// Measures Dragonflow and its peers side by side; run by `cargo xtask bench`.
+/// Measures Dragonflow and its peers side by side; everything without a subcommand. Run by `cargo xtask bench`.
 #[derive(Debug, Parser)]
 #[command(name = "system")]
 struct Cli {
@@ -34,7 +39,17 @@ struct Options {
 enum What {
     /// Flows into a switch: our driver, raw octets, ovs-ofctl
     Push,
+    /// A controller that starts with everything in its store, beside empty switches
+    Start,
+    /// From an API call to the first packet that is forwarded because of it
+    FirstPacket,
+    /// A switch and a controller that are killed
+    Restart,
+    /// What a controller costs that has nothing to do, and what one port more costs
+    Idle,
 }
+
+type Measurement = fn(&Options) -> Result<()>;
 
 impl Options {
     /// Chooses by `--quick`.
@@ -57,8 +72,14 @@ fn run(cli: &Cli) -> Result<()> {
     if cfg!(debug_assertions) {
         bail!("this is a debug build, whose times mean nothing: use `cargo xtask bench`");
     }
-    match cli.what {
-        Some(What::Push) => push::run(&cli.options),
-        None => push::run(&cli.options),
-    }
+    let all: [Measurement; 5] = [push::run, start::run, first_packet::run, restart::run, idle::run];
+    let chosen: Measurement = match cli.what {
+        None => return all.into_iter().try_for_each(|measure| measure(&cli.options)),
+        Some(What::Push) => push::run,
+        Some(What::Start) => start::run,
+        Some(What::FirstPacket) => first_packet::run,
+        Some(What::Restart) => restart::run,
+        Some(What::Idle) => idle::run,
+    };
+    chosen(&cli.options)
 }

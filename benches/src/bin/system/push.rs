@@ -83,6 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         report.section(cpu);
         report.bar(format!("{count} flows: our driver against the same octets"), ratio, 1.25, "x");
     }
+    rig.lab.quiet();
     println!("report in {}", report.finish(&options.runs)?.display());
     Ok(())
 }
