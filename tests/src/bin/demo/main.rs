@@ -1,11 +1,12 @@
 //! `cargo xtask demo`: two hypervisors, two tenants, six VMs, and what they see of each other.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+mod show;
 
-use anyhow::{Context as _, Result, ensure};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
+
+use anyhow::Result;
 use clap::Parser;
-use lab::{Cloud, Hypervisor, cloud, remove_kept};
+use lab::{Cloud, cloud, remove_kept};
 
 /// Two hypervisors as network namespaces with real Open vSwitch, and the VMs of a topology file.
 #[derive(Parser)]
@@ -42,20 +43,45 @@ fn run(options: &Options) -> Result<()> {
     if options.clean {
         return Ok(());
     }
-    println!("building the hosts and VMs of {}", options.topology.display());
-    let cloud = Cloud::build(PREFIX, cloud::read_topology(&options.topology)?)?;
+    step("Hosts and VMs", &format!("of {}, each host with an Open vSwitch of its own", options.topology.display()));
+    let mut cloud = Cloud::build(PREFIX, cloud::read_topology(&options.topology)?)?;
     show_vms(&cloud);
-    check_underlay(&cloud)?;
+
+    step("Controller", "starts and gets the topology");
+    cloud.start_controller()?;
+    let begin = Instant::now();
+    print!("{}", cloud.apply()?);
+    cloud.wait_healthy()?;
+    println!("all wired {:.0} ms after the command began\n", begin.elapsed().as_secs_f64() * 1e3);
+    print!("{}", cloud.dragonflow_ok(&["status"])?);
+
+    step("Who reaches whom", "round-trip times in ms: the median of 5 pings");
+    show::matrix(&cloud)?;
+    step("Traceroute", "one router on the way, wherever the other end is");
+    show::traceroute(&cloud)?;
+    step("TCP", "iperf3, 2 s each, through Open vSwitch's userspace datapath");
+    show::throughput(&cloud)?;
+    step("Why", "what the flows do to one packet, and which objects are the cause");
+    show::trace(&cloud)?;
+    step("Without the controller", "ping every 10 ms while the controller is killed with SIGKILL, and started again");
+    show::controller_killed(&mut cloud)?;
+
     if options.keep {
         cloud.lab().keep()?;
         explain_keep(&cloud);
+    } else {
+        println!("\nEverything is being removed. To play on: cargo xtask demo --keep");
     }
     cloud.lab().quiet();
     Ok(())
 }
 
+fn step(title: &str, what: &str) {
+    println!("\n== {title}: {what}");
+}
+
 fn show_vms(cloud: &Cloud) {
-    println!("\n{:12} {:6} {:18} addresses", "VM", "host", "MAC");
+    println!("{:12} {:6} {:18} addresses", "VM", "host", "MAC");
     for (id, vm) in &cloud.vms {
         let host = vm.host().map(|host| host.name().to_owned()).unwrap_or_default();
         let addresses: Vec<String> = vm.spec().addresses.iter().map(ToString::to_string).collect();
@@ -63,32 +89,9 @@ fn show_vms(cloud: &Cloud) {
     }
 }
 
-/// Every host's tunnel endpoint answers every other's.
-fn check_underlay(cloud: &Cloud) -> Result<()> {
-    let hosts: Vec<&Hypervisor> = cloud.hosts.values().collect();
-    println!();
-    for (index, from) in hosts.iter().enumerate() {
-        for to in hosts.iter().skip(index + 1) {
-            for address in [to.vtep4().to_string(), to.vtep6().to_string()] {
-                let answer =
-                    from.netns().exec("ping", &["-n", "-q", "-c", "3", "-i", "0.1", "-W", "1", &address]);
-                let answer = answer.with_context(|| format!("{} does not reach {address}", from.name()))?;
-                let times = answer.lines().find_map(|line| line.strip_prefix("rtt min/avg/max/mdev = "));
-                println!(
-                    "underlay {} -> {} {address}: rtt {}",
-                    from.name(),
-                    to.name(),
-                    times.unwrap_or("unknown")
-                );
-            }
-        }
-    }
-    ensure!(!hosts.is_empty(), "the topology has no chassis");
-    Ok(())
-}
-
 fn explain_keep(cloud: &Cloud) {
     println!("\nEverything stays up. To play on:");
+    println!("  the controller:      dragonflow --server {} status", cloud.api());
     if let Some(vm) = cloud.vms.values().next() {
         println!("  a shell inside {}:  ip netns exec {} bash", vm.name(), vm.netns().name());
     }
