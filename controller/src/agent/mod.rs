@@ -21,7 +21,7 @@ mod status;
 mod switchboard;
 
 use crate::{
-    model::ChassisId,
+    model::{ChassisId, Revision},
     northbound::{ChassisStatus, ExplainError, ExplainSource, Flows, StatusSource, Trace, TraceRequest},
     southbound::{
         openflow::{ListenAddr, ListenError, Listener, TlsFiles},
@@ -92,6 +92,7 @@ pub struct AgentHandle {
     board: Arc<Board>,
     explainer: Explainer,
     listening: Vec<ListenAddr>,
+    revisions: watch::Receiver<Revision>,
     tasks: JoinSet<()>,
 }
 
@@ -166,7 +167,8 @@ pub async fn start(config: AgentConfig, store: &Store) -> Result<AgentHandle, Ag
     }
     tasks.spawn(switchboard::run(calls_rx));
     tasks.spawn(planner.run(asks_rx, subscription));
-    Ok(AgentHandle { board, explainer: Explainer { asks, switches }, listening, tasks })
+    let (explainer, revisions) = (Explainer { asks, switches }, store.revisions());
+    Ok(AgentHandle { board, explainer, listening, revisions, tasks })
 }
 
 fn ovsdb_link(chassis: &ChassisConfig, tls: Option<&TlsFiles>) -> RealLink {
@@ -193,7 +195,7 @@ impl AgentHandle {
 
 impl StatusSource for AgentHandle {
     fn status(&self) -> Vec<ChassisStatus> {
-        self.board.show()
+        self.board.show(*self.revisions.borrow())
     }
 }
 

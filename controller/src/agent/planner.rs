@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     compile::{self, Compiler, Desired, LocalSwitch, TunnelType},
-    model::{Change, ChassisId, Kind, Model, Object, ObjectId, Record},
+    model::{Change, ChassisId, Kind, Model, Object, ObjectId, Record, Revision},
     pipeline::punt::Punt,
     reconcile::{Op, Plan, Touched, diff, repair},
     southbound::{
@@ -26,7 +26,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
-    time::Duration,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -35,8 +34,8 @@ use tokio::{
 
 /// Changes that are compiled together when they have piled up.
 const MAX_BACKLOG: usize = 10_000;
-/// How long counts in the status may lag behind.
-const COUNT_INTERVAL: Duration = Duration::from_millis(200);
+/// Counting for the status takes at most one part in so many of the planner's time.
+const COUNT_SHARE: u32 = 20;
 
 /// What the planner is asked.
 pub(super) enum Ask {
@@ -80,6 +79,8 @@ pub(super) struct Work {
 
 pub(super) struct Planner {
     compiler: Compiler,
+    /// The last change of the model that is compiled.
+    revision: Revision,
     served: BTreeMap<ChassisId, Served>,
     board: Arc<Board>,
     counts_are_stale: bool,
@@ -98,8 +99,9 @@ impl Planner {
         for chassis in chassis {
             compiler.add_chassis(chassis.id.clone());
         }
+        let revision = snapshot.revision;
         compiler.apply(&differences(&Model::default(), snapshot.model));
-        Self { compiler, served: BTreeMap::new(), board, counts_are_stale: true }
+        Self { compiler, revision, served: BTreeMap::new(), board, counts_are_stale: true }
     }
 
     /// From now on `work` gets the plans for a chassis; what comes back says what its database shall hold.
@@ -134,8 +136,9 @@ impl Planner {
                     None => return,
                 },
                 () = tokio::time::sleep_until(next_count), if self.counts_are_stale => {
+                    let begin = Instant::now();
                     self.count();
-                    next_count = Instant::now() + COUNT_INTERVAL;
+                    next_count = Instant::now() + begin.elapsed() * COUNT_SHARE;
                 }
             }
         }
@@ -157,10 +160,12 @@ impl Planner {
     fn take(&mut self, event: Event) -> usize {
         match event {
             Event::Batch(batch) => {
+                self.revision = batch.revision;
                 self.compiler.apply(&batch.changes);
                 batch.changes.len()
             }
             Event::Resync(snapshot) => {
+                self.revision = snapshot.revision;
                 let changes = differences(self.compiler.view().model(), snapshot.model);
                 self.compiler.apply(&changes);
                 changes.len()
@@ -283,6 +288,7 @@ impl Planner {
                 status.wiring = wiring;
             });
         }
+        self.board.set_revision(self.revision);
     }
 }
 

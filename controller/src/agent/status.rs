@@ -2,19 +2,26 @@
 
 use crate::{
     compile::View,
-    model::{ChassisId, PortId},
+    model::{ChassisId, PortId, Revision},
     northbound::{ChassisStatus, Link, NotWired, Reconciled},
     southbound::ovsdb::ChassisPorts,
 };
 use packet::DatapathId;
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The state of every chassis. Each task writes its own parts.
 #[derive(Debug)]
-pub(super) struct Board(Mutex<BTreeMap<ChassisId, Status>>);
+pub(super) struct Board {
+    chassis: Mutex<BTreeMap<ChassisId, Status>>,
+    /// The last change of the model that the counts are of.
+    revision: AtomicU64,
+}
 
 /// The parts of one chassis' status.
 #[derive(Debug, Default)]
@@ -57,7 +64,7 @@ impl Board {
             };
             (id, status)
         };
-        Self(Mutex::new(chassis.map(begin).collect()))
+        Self { chassis: Mutex::new(chassis.map(begin).collect()), revision: AtomicU64::new(0) }
     }
 
     pub(super) fn update(&self, chassis: &ChassisId, change: impl FnOnce(&mut Status)) {
@@ -66,12 +73,25 @@ impl Board {
         }
     }
 
-    pub(super) fn show(&self) -> Vec<ChassisStatus> {
-        self.lock().iter().map(|(id, status)| status.show(id)).collect()
+    pub(super) fn set_revision(&self, revision: Revision) {
+        self.revision.store(revision.0, Ordering::Release);
+    }
+
+    /// The state of every chassis, for a model that is at `newest`.
+    pub(super) fn show(&self, newest: Revision) -> Vec<ChassisStatus> {
+        let known = self.revision.load(Ordering::Acquire);
+        let behind = (known < newest.0)
+            .then(|| format!("changes up to revision {} are still to be compiled, {known} is", newest.0));
+        let show = |(id, status): (&ChassisId, &Status)| {
+            let mut shown = status.show(id);
+            shown.errors.extend(behind.clone());
+            shown
+        };
+        self.lock().iter().map(show).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ChassisId, Status>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.chassis.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -53,7 +53,8 @@ pub(super) async fn trace(args: TraceArgs, client: &Client, out: &mut Out) -> Re
         out.json(&trace)?;
         return Ok(Done::Well);
     }
-    for line in &trace.lines {
+    // The last line is the verdict, which is what a reader looks for.
+    for line in trace.lines.iter().filter(|line| **line != trace.verdict) {
         writeln!(out.to, "{line}")?;
     }
     writeln!(out.to, "{}", out.paint(Tone::Heading, &trace.verdict))?;
