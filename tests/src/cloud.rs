@@ -201,7 +201,9 @@ impl Cloud {
         }
         let store = self.file("store.redb");
         let api = self.api();
-        format!("[store]\npath = {store:?}\n\n[api]\nlisten = [{api:?}]\n\n[openflow]\nlisten = {listen:?}\n{chassis}")
+        format!(
+            "[store]\npath = {store:?}\n\n[api]\nlisten = [{api:?}]\n\n[openflow]\nlisten = {listen:?}\n{chassis}"
+        )
     }
 
     /// Kills the controller with SIGKILL.

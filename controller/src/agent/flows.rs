@@ -318,7 +318,9 @@ impl<'a, 'b> Serve<'a, 'b> {
 
     /// So many plans are done with.
     fn settle(&self, plans: usize) {
-        self.task.board.update(self.task.chassis, |status| status.pending = status.pending.saturating_sub(plans));
+        self.task
+            .board
+            .update(self.task.chassis, |status| status.pending = status.pending.saturating_sub(plans));
     }
 
     fn concerns_us(&mut self, work: &Work) -> bool {

@@ -332,7 +332,8 @@ fn refine(base: &Wanted, compiler: &Compiler, chassis: &ChassisId) -> Wanted {
 fn absent(wanted: &compile::Wanted, local: Option<&LocalSwitch>) -> Vec<String> {
     let Some(local) = local else { return Vec::new() };
     let tunnels = wanted.tunnels.iter().filter(|tunnel| !local.tunnels.contains_key(tunnel));
-    let tunnels = tunnels.map(|tunnel| format!("the {tunnel:?} tunnel port has no number yet").to_lowercase());
+    let tunnels =
+        tunnels.map(|tunnel| format!("the {tunnel:?} tunnel port has no number yet").to_lowercase());
     let patches = wanted.bridge_mappings.keys().filter(|network| !local.patches.contains_key(*network));
     tunnels.chain(patches.map(|network| format!("the patch port to {network} has no number yet"))).collect()
 }

@@ -97,7 +97,8 @@ impl Board {
 
 impl Status {
     fn show(&self, id: &ChassisId) -> ChassisStatus {
-        let pending = (self.pending > 0).then(|| format!("{} changes are on their way to the switch", self.pending));
+        let pending =
+            (self.pending > 0).then(|| format!("{} changes are on their way to the switch", self.pending));
         let all =
             [&self.warnings[..], &self.refused, &self.absent, self.trouble.as_slice(), pending.as_slice()];
         ChassisStatus {

@@ -44,13 +44,19 @@ impl Compiler {
     ///
     /// # Errors
     /// [`NoAnswer`] if none can or may be sent.
-    pub fn icmp_answer(&self, chassis: &ChassisId, punt: &Punt, frame: &[u8]) -> Result<(OfPort, Vec<u8>), NoAnswer> {
+    pub fn icmp_answer(
+        &self,
+        chassis: &ChassisId,
+        punt: &Punt,
+        frame: &[u8],
+    ) -> Result<(OfPort, Vec<u8>), NoAnswer> {
         let view = self.view();
         let stale = |what, key| NoAnswer::Stale { what, key };
         let in_port = OfPort(punt.in_port);
         let port = self.port_at(chassis, in_port).ok_or_else(|| stale("port", punt.in_port))?;
         let router = view.router_named(ObjectKey(punt.vrf)).ok_or_else(|| stale("router", punt.vrf))?;
-        let net_in = view.network_named(ObjectKey(punt.net_in)).ok_or_else(|| stale("network", punt.net_in))?;
+        let net_in =
+            view.network_named(ObjectKey(punt.net_in)).ok_or_else(|| stale("network", punt.net_in))?;
 
         let mut frame = frame.to_vec();
         let door = door_of(view, router, &port.spec);

@@ -8,7 +8,9 @@ use super::{
     view::{View, claimed},
 };
 use crate::{
-    model::{Change, ChassisId, NetworkId, Object, ObjectId, ObjectKey, Port, PortId, Record, Router, RouterId},
+    model::{
+        Change, ChassisId, NetworkId, Object, ObjectId, ObjectKey, Port, PortId, Record, Router, RouterId,
+    },
     pipeline::{Category, Cookie, Sink, UnitId, punt},
 };
 use ipnet::IpNet;
@@ -375,7 +377,8 @@ impl Touch<'_> {
             self.tunnels_of(&port.network, other);
         }
         if let Some(network) = self.view.model().networks.get(&port.network) {
-            self.chassis.mark(UnitId::whole(Category::Network, network.key), Source::Network(port.network.clone()));
+            self.chassis
+                .mark(UnitId::whole(Category::Network, network.key), Source::Network(port.network.clone()));
         }
     }
 
@@ -390,7 +393,8 @@ impl Touch<'_> {
             self.view.legs(&record).map(|leg| (leg.network.spec.id.clone(), leg.ip)).collect();
         for (network, ip) in doors {
             if let Some(record) = self.view.model().networks.get(&network) {
-                self.chassis.mark(UnitId::whole(Category::Network, record.key), Source::Network(network.clone()));
+                self.chassis
+                    .mark(UnitId::whole(Category::Network, record.key), Source::Network(network.clone()));
             }
             self.users_of_next_hops(&network, &[ip], Some(&router.id));
         }
@@ -400,7 +404,8 @@ impl Touch<'_> {
     fn users_of_next_hops(&mut self, network: &NetworkId, ips: &[IpAddr], but: Option<&RouterId>) {
         for user in self.view.routers_on(network).filter(|user| Some(&user.spec.id) != but) {
             if user.spec.routes.iter().flat_map(|route| &route.next_hops).any(|hop| ips.contains(hop)) {
-                self.chassis.mark(UnitId::whole(Category::Router, user.key), Source::Router(user.spec.id.clone()));
+                self.chassis
+                    .mark(UnitId::whole(Category::Router, user.key), Source::Router(user.spec.id.clone()));
             }
         }
     }

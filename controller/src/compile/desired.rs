@@ -202,7 +202,8 @@ impl Desired {
     pub(super) fn replace(&mut self, id: UnitId, new: Unit, delta: &mut Delta) {
         let old = self.units.get(&id).map_or(&[][..], |unit| &unit.flows);
         let put: Vec<_> = {
-            let known: HashMap<ByKey<'_>, &EncodedFlow> = old.iter().map(|flow| (ByKey(flow), flow)).collect();
+            let known: HashMap<ByKey<'_>, &EncodedFlow> =
+                old.iter().map(|flow| (ByKey(flow), flow)).collect();
             let is_known = |flow: &&EncodedFlow| known.get(&ByKey(flow)).is_some_and(|old| flow.same_as(old));
             new.flows.iter().filter(|flow| !is_known(flow)).cloned().collect()
         };

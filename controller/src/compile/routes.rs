@@ -64,7 +64,8 @@ struct Table<'a> {
 
 impl Table<'_> {
     fn route(&mut self, vrf: u32, prefix: ipnet::IpNet, target: &Target) {
-        let (Ok(vrf), Ok(prefix)) = (VrfId::new(vrf.into()), Prefix::new(prefix.addr(), prefix.prefix_len())) else {
+        let (Ok(vrf), Ok(prefix)) = (VrfId::new(vrf.into()), Prefix::new(prefix.addr(), prefix.prefix_len()))
+        else {
             return;
         };
         let next = match target {
@@ -140,7 +141,9 @@ impl Table<'_> {
         let patch = self.chassis.local.patches.get(segment.physical_network()?)?;
         let vlan = match segment {
             Segment::Vlan { id, .. } => Some(*id),
-            Segment::Flat { .. } | Segment::Vxlan { .. } | Segment::Gre { .. } | Segment::Geneve { .. } => None,
+            Segment::Flat { .. } | Segment::Vxlan { .. } | Segment::Gre { .. } | Segment::Geneve { .. } => {
+                None
+            }
         };
         Some(Egress::Vlan { uplink: PortKey(patch.0), vlan })
     }

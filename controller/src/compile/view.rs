@@ -2,8 +2,8 @@
 
 use crate::{
     model::{
-        Change, ChassisId, Kind, Model, Network, NetworkId, Object, ObjectId, ObjectKey, Port, PortId, Record, Router, RouterId,
-        Subnet, SubnetId,
+        Change, ChassisId, Kind, Model, Network, NetworkId, Object, ObjectId, ObjectKey, Port, PortId,
+        Record, Router, RouterId, Subnet, SubnetId,
     },
     pipeline::macs,
 };
@@ -96,7 +96,12 @@ impl View {
             count_in(&mut self.networks_at, chassis, &port.network, add);
         }
         for (ip, is_pair) in claimed(port) {
-            keep(&mut self.claims, &(port.network.clone(), ip), &Claim { is_pair, port: port.id.clone() }, add);
+            keep(
+                &mut self.claims,
+                &(port.network.clone(), ip),
+                &Claim { is_pair, port: port.id.clone() },
+                add,
+            );
         }
         if sends_from_anything(port) {
             count(&mut self.open_ports, &port.network, add);
@@ -213,13 +218,15 @@ impl View {
 /// The addresses that belong to a port: its own, and address pairs that are single addresses.
 pub(super) fn claimed(port: &Port) -> impl Iterator<Item = (IpAddr, bool)> {
     let own = port.fixed_ips.iter().map(|fixed| (fixed.ip, false));
-    let pairs = port.allowed_address_pairs.iter().filter(|pair| pair.ip.prefix_len() == pair.ip.max_prefix_len());
+    let pairs =
+        port.allowed_address_pairs.iter().filter(|pair| pair.ip.prefix_len() == pair.ip.max_prefix_len());
     let pairs = pairs.map(|pair| (pair.ip.addr(), true));
     own.chain(pairs.filter(|(ip, _)| port.fixed_ips.iter().all(|fixed| fixed.ip != *ip)))
 }
 
 fn sends_from_anything(port: &Port) -> bool {
-    !port.port_security || port.allowed_address_pairs.iter().any(|pair| pair.mac.is_some_and(|mac| mac != port.mac))
+    !port.port_security
+        || port.allowed_address_pairs.iter().any(|pair| pair.mac.is_some_and(|mac| mac != port.mac))
 }
 
 fn keep<K: Hash + Eq + Clone, V: Ord + Clone>(index: &mut Index<K, V>, key: &K, value: &V, add: bool) {

@@ -69,7 +69,8 @@ fn misses(sink: &mut Sink) {
 /// 6.3.7), and multicast listener reports (RFC 3810, 5.2.13).
 fn port_security(sink: &mut Sink) {
     let (ip_sec, nd_sec) = (Table::LsInPortSecIp, Table::LsInPortSecNd);
-    let dhcp = ipv4().with(Field::IpProto, protocol::UDP).with(Field::UdpSrc, 68_u16).with(Field::UdpDst, 67_u16);
+    let dhcp =
+        ipv4().with(Field::IpProto, protocol::UDP).with(Field::UdpSrc, 68_u16).with(Field::UdpDst, 67_u16);
     let dhcp = dhcp.with(Field::Ipv4Src, Ipv4Addr::UNSPECIFIED).with(Field::Ipv4Dst, Ipv4Addr::BROADCAST);
     sink.flow(ip_sec, priority::CLASS, dhcp, vec![], Some(Table::LsInArpNdRsp));
     let probe = arp().with(Field::ArpOp, arp_op::REQUEST).with(Field::ArpSpa, Ipv4Addr::UNSPECIFIED);

@@ -81,7 +81,8 @@ impl Cookie {
     #[expect(clippy::cast_possible_truncation, reason = "each part is cut out by its shift")]
     pub fn from_bits(bits: u64) -> Option<Self> {
         let category = Category::from_bits((bits >> 40) as u8)?;
-        let unit = UnitId { category, part: (bits >> 24) as u16, object: ObjectKey((bits & 0xff_ffff) as u32) };
+        let unit =
+            UnitId { category, part: (bits >> 24) as u16, object: ObjectKey((bits & 0xff_ffff) as u32) };
         Some(Self { round: (bits >> 48) as u16, unit })
     }
 }

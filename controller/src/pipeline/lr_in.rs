@@ -68,12 +68,22 @@ pub fn own_address(sink: &mut Sink, vrf: u32, ip: IpAddr) {
     let copy = |src, dst| Action::Move { src, dst };
     let (echo, source, destination, kind, reply, swap) = match ip {
         IpAddr::V4(_) => {
-            let echo = to(ip).with(Field::IpProto, protocol::ICMP).with(Field::Icmpv4Type, icmp_type::ECHO_REQUEST);
+            let echo =
+                to(ip).with(Field::IpProto, protocol::ICMP).with(Field::Icmpv4Type, icmp_type::ECHO_REQUEST);
             (echo, Field::Ipv4Src, Field::Ipv4Dst, Field::Icmpv4Type, icmp_type::ECHO_REPLY, register::SWAP)
         }
         IpAddr::V6(_) => {
-            let echo = to(ip).with(Field::IpProto, protocol::ICMPV6).with(Field::Icmpv6Type, icmp_type::V6_ECHO_REQUEST);
-            (echo, Field::Ipv6Src, Field::Ipv6Dst, Field::Icmpv6Type, icmp_type::V6_ECHO_REPLY, register::SWAP6)
+            let echo = to(ip)
+                .with(Field::IpProto, protocol::ICMPV6)
+                .with(Field::Icmpv6Type, icmp_type::V6_ECHO_REQUEST);
+            (
+                echo,
+                Field::Ipv6Src,
+                Field::Ipv6Dst,
+                Field::Icmpv6Type,
+                icmp_type::V6_ECHO_REPLY,
+                register::SWAP6,
+            )
         }
     };
     let echo = in_vrf(echo, vrf);
@@ -158,7 +168,8 @@ fn rewrite(to: &Adjacency) -> Vec<Action> {
 pub fn check_length(sink: &mut Sink, vrf: u32, net: u32, mtu: u16) {
     const ETHERNET_HEADER: u16 = 14;
     let matching = in_vrf(register::NET.is(Match::new(), net), vrf);
-    let check = Action::CheckPktLarger { len: mtu.saturating_add(ETHERNET_HEADER), dst: register::TOO_BIG.at };
+    let check =
+        Action::CheckPktLarger { len: mtu.saturating_add(ETHERNET_HEADER), dst: register::TOO_BIG.at };
     sink.flow(Table::LrInChkPktLen, priority::CLASS, matching, vec![check], Some(Table::LrInLargerPkts));
 }
 

@@ -3,8 +3,7 @@
 use super::{
     Sink, Table,
     base::{GROUP_BIT, arp, arp_op, icmpv6, ipv4, ipv6},
-    macs,
-    priority,
+    macs, priority,
     register::{self, Source},
 };
 use ipnet::IpNet;
@@ -31,21 +30,35 @@ pub fn admit_port(sink: &mut Sink, port: OfPort, mac: Option<MacAddr>, net: u32)
             let matching = matching.with(Field::EthSrc, mac);
             sink.flow(Table::LsInAdmission, priority::EXACT, matching, actions, Some(Table::LsInPortSecIp));
         }
-        None => sink.flow(Table::LsInAdmission, priority::CLASS, matching, actions, Some(Table::LsInArpNdRsp)),
+        None => {
+            sink.flow(Table::LsInAdmission, priority::CLASS, matching, actions, Some(Table::LsInArpNdRsp))
+        }
     }
 }
 
 /// A tunnel of this chassis delivers a frame of a network. It was checked, and if need be routed, where it came in.
 pub fn admit_tunnel(sink: &mut Sink, tunnel: OfPort, vni: Vni, net: u32) {
     let matching = Match::new().with(Field::InPort, tunnel).with(Field::TunId, u64::from(vni));
-    sink.flow(Table::LsInAdmission, priority::EXACT, matching, enter(Source::Tunnel, net), Some(Table::LsInL2Lkup));
+    sink.flow(
+        Table::LsInAdmission,
+        priority::EXACT,
+        matching,
+        enter(Source::Tunnel, net),
+        Some(Table::LsInL2Lkup),
+    );
 }
 
 /// A physical network delivers a frame, tagged with `vlan` or untagged.
 ///
 /// Another chassis that routed the frame put its own MAC in place of the router's, see
 /// [`ls_out::provider`](super::ls_out::provider). If the network has one router MAC, `router_mac`, it is put back.
-pub fn admit_provider(sink: &mut Sink, patch: OfPort, vlan: Option<VlanId>, net: u32, router_mac: Option<MacAddr>) {
+pub fn admit_provider(
+    sink: &mut Sink,
+    patch: OfPort,
+    vlan: Option<VlanId>,
+    net: u32,
+    router_mac: Option<MacAddr>,
+) {
     let mut actions = enter(Source::Provider, net);
     let matching = match vlan {
         Some(vlan) => {
@@ -189,7 +202,9 @@ pub fn flood(sink: &mut Sink, net: u32, flood: &Flood) {
     let mut everywhere = local.clone();
     if let Some(vni) = flood.vni.filter(|_| !flood.tunnels.is_empty()) {
         everywhere.push(Action::set(Field::TunId, u64::from(vni)));
-        everywhere.extend(flood.tunnels.iter().flat_map(|slice| copy(super::ls_out::TUNNEL_SLICE | u32::from(*slice))));
+        everywhere.extend(
+            flood.tunnels.iter().flat_map(|slice| copy(super::ls_out::TUNNEL_SLICE | u32::from(*slice))),
+        );
     }
     let next = flood.provider.then_some(Table::LsOutProvider);
     let from_here = |matching| register::SOURCE.is(register::NET.is(matching, net), Source::Local as u32);

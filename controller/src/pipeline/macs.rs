@@ -7,7 +7,8 @@ const CHASSIS: u64 = 0x0edc << 32;
 const ROUTER: u64 = 0x0edf << 32;
 
 /// What the MACs of all chassis have in common, and which bits that is.
-pub const CHASSIS_BLOCK: (MacAddr, MacAddr) = (MacAddr::from_u64(CHASSIS), MacAddr::from_u64(0xffff_ff00_0000));
+pub const CHASSIS_BLOCK: (MacAddr, MacAddr) =
+    (MacAddr::from_u64(CHASSIS), MacAddr::from_u64(0xffff_ff00_0000));
 
 /// The MAC under which a chassis sends routed packets to physical networks.
 pub const fn chassis(key: ObjectKey) -> MacAddr {

@@ -9,9 +9,9 @@
 
 pub mod base;
 pub mod cookie;
+pub mod lr_in;
 pub mod ls_in;
 pub mod ls_out;
-pub mod lr_in;
 pub mod macs;
 pub mod priority;
 pub mod punt;

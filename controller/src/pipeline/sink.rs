@@ -34,7 +34,14 @@ impl Sink {
     }
 
     /// A flow that runs `actions` and, if there is a `next`, goes on there. Without both the packet is dropped.
-    pub fn flow(&mut self, table: Table, priority: u16, matching: Match, actions: Vec<Action>, next: Option<Table>) {
+    pub fn flow(
+        &mut self,
+        table: Table,
+        priority: u16,
+        matching: Match,
+        actions: Vec<Action>,
+        next: Option<Table>,
+    ) {
         debug_assert!(next.is_none_or(|next| next > table), "{table} cannot go back to {next:?}");
         let mut instructions = Vec::with_capacity(2);
         if !actions.is_empty() {

@@ -90,7 +90,9 @@ fn remotes<'a>(
     network: &'a Record<Network>,
 ) -> impl Iterator<Item = (u16, Tunnel)> + 'a {
     let others = view.chassis_of(&network.spec.id).filter(|other| **other != chassis.id);
-    others.filter_map(|other| Some((tunnel_slice(view.chassis_key(other)?), tunnel_to(view, chassis, network, other)?)))
+    others.filter_map(|other| {
+        Some((tunnel_slice(view.chassis_key(other)?), tunnel_to(view, chassis, network, other)?))
+    })
 }
 
 /// The way to another chassis for frames of a network.

@@ -5,8 +5,9 @@ use crate::{
     compile::{chassis::Chassis, slice::Presence, view::View, view::claimed},
     model::{Network, ObjectKey, Port, PortId, Record, Router},
     pipeline::{
-        Sink, ls_in,
+        Sink,
         lr_in::{self, Adjacency, Target},
+        ls_in,
     },
 };
 use ipnet::IpNet;
@@ -96,7 +97,8 @@ fn host_routes(view: &View, chassis: &Chassis, sink: &mut Sink, port: &Port, net
 
 /// The addresses that are this port's and nobody else's.
 fn owned(view: &View, port: &Port) -> impl Iterator<Item = IpAddr> {
-    let is_owner = move |ip: &IpAddr| view.owner(&port.network, *ip).is_some_and(|owner| owner.spec.id == port.id);
+    let is_owner =
+        move |ip: &IpAddr| view.owner(&port.network, *ip).is_some_and(|owner| owner.spec.id == port.id);
     claimed(port).map(|(ip, _)| ip).filter(is_owner)
 }
 

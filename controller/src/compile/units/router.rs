@@ -8,8 +8,9 @@ use crate::{
     },
     model::{ObjectKey, Record, Router, RouterId},
     pipeline::{
-        Sink, ls_in,
+        Sink,
         lr_in::{self, Adjacency, Target},
+        ls_in,
         punt::IcmpReason,
     },
 };
@@ -34,7 +35,8 @@ pub(super) fn compile(view: &View, chassis: &Chassis, key: ObjectKey, id: &Route
 
 /// Local packets for the router's MAC enter it, and who asks for its addresses is told that MAC.
 fn entrances(chassis: &Chassis, sink: &mut Sink, router: &Record<Router>, legs: &[Leg<'_>]) {
-    let is_local = |leg: &&Leg<'_>| chassis.slice.networks.get(&leg.network.spec.id) == Some(&Presence::Local);
+    let is_local =
+        |leg: &&Leg<'_>| chassis.slice.networks.get(&leg.network.spec.id) == Some(&Presence::Local);
     let mut doors = BTreeSet::new();
     let mut answers = BTreeSet::new();
     for leg in legs.iter().filter(is_local) {

@@ -12,7 +12,5 @@ mod tls;
 
 pub use endpoint::{AddrError, DEFAULT_PORT, DialAddr, Incoming, ListenAddr, ListenError, Listener, Stream};
 pub use session::{Session, SessionEnd, open};
-pub use switch::{
-    ApplyError, Dump, Refusal, RefusalReason, RefusedMeter, Switch, SwitchError, SwitchEvent,
-};
+pub use switch::{ApplyError, Dump, Refusal, RefusalReason, RefusedMeter, Switch, SwitchError, SwitchEvent};
 pub use tls::{TlsError, TlsFiles};

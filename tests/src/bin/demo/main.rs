@@ -43,7 +43,10 @@ fn run(options: &Options) -> Result<()> {
     if options.clean {
         return Ok(());
     }
-    step("Hosts and VMs", &format!("of {}, each host with an Open vSwitch of its own", options.topology.display()));
+    step(
+        "Hosts and VMs",
+        &format!("of {}, each host with an Open vSwitch of its own", options.topology.display()),
+    );
     let mut cloud = Cloud::build(PREFIX, cloud::read_topology(&options.topology)?)?;
     show_vms(&cloud);
 
@@ -63,7 +66,10 @@ fn run(options: &Options) -> Result<()> {
     show::throughput(&cloud)?;
     step("Why", "what the flows do to one packet, and which objects are the cause");
     show::trace(&cloud)?;
-    step("Without the controller", "ping every 10 ms while the controller is killed with SIGKILL, and started again");
+    step(
+        "Without the controller",
+        "ping every 10 ms while the controller is killed with SIGKILL, and started again",
+    );
     show::controller_killed(&mut cloud)?;
 
     if options.keep {

@@ -86,7 +86,10 @@ fn foreign_frames(cloud: &Cloud, ears: &[(&String, Nic)]) -> Result<usize> {
         }
         let heard = ear.recv_all(Duration::from_millis(20))?;
         let is_foreign = |bytes: &[u8]| {
-            bytes.get(6..12).and_then(|mac| mac.try_into().ok()).is_some_and(|mac: [u8; 6]| foreign.contains(&mac))
+            bytes
+                .get(6..12)
+                .and_then(|mac| mac.try_into().ok())
+                .is_some_and(|mac: [u8; 6]| foreign.contains(&mac))
         };
         strangers += heard.iter().filter(|frame| is_foreign(&frame.bytes)).count();
     }
