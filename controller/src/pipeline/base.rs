@@ -151,9 +151,7 @@ fn router(sink: &mut Sink) {
     for matching in link_local {
         sink.flow(Table::LrInIpInput, priority::CLASS + 1, matching, vec![], None);
     }
-    for other in [arp()] {
-        sink.flow(Table::LrInIpInput, priority::CLASS, other, vec![], None);
-    }
+    sink.flow(Table::LrInIpInput, priority::CLASS, arp(), vec![], None);
     let too_big = register::TOO_BIG.is(Match::new(), 1);
     lr_in::refuse(sink, Table::LrInLargerPkts, priority::CLASS, too_big, IcmpReason::TooBig);
 }

@@ -101,11 +101,12 @@ impl Table {
     }
 
     /// Flows without their round, and groups: what must be equal in the end.
+    #[expect(clippy::type_complexity, reason = "said once, and only here")]
     fn meaning(&self) -> (BTreeMap<&FlowKey, (u64, &[u8])>, &BTreeMap<GroupId, Group>) {
         let flows = self
             .flows
             .iter()
-            .map(|(key, flow)| (key, (super::diff::unit_bits(flow.cookie()), flow.instruction_bytes())));
+            .map(|(key, flow)| (key, (diff::unit_bits(flow.cookie()), flow.instruction_bytes())));
         (flows.collect(), &self.groups)
     }
 }

@@ -342,7 +342,10 @@ fn store_of_parent() -> Option<Store> {
 #[ignore = "the child of another test"]
 fn child_writes_without_end() {
     let Some(store) = store_of_parent() else { return };
-    for n in store.read().revision.0 + 1.. {
+    let start = store.read().revision.0 + 1;
+    // The test runner leaves its own line open.
+    println!();
+    for n in start.. {
         let outcome = store.commit(Transaction::put([network(&format!("n{}", n % 100), n)])).unwrap();
         println!("acknowledged {}", outcome.revision.0);
     }

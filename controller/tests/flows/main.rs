@@ -1,5 +1,13 @@
 //! Model in, packets out: the compiled flows of whole clouds, run in the software switch. No Open vSwitch, no root.
 #![allow(
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    clippy::cast_possible_truncation,
+    clippy::type_complexity,
+    reason = "a test program: its modules are for itself, and it stops where something is missing"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
