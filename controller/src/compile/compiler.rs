@@ -366,6 +366,11 @@ impl Touch<'_> {
             }
         }
         self.users_of_next_hops(&port.network, &ips, None);
+        // A port that may send from any MAC opens its network to unknown unicast, bound or not.
+        if let Some(network) = self.view.model().networks.get(&port.network) {
+            self.chassis
+                .mark(UnitId::whole(Category::Network, network.key), Source::Network(port.network.clone()));
+        }
         let Some(binding) = &port.chassis else { return };
         if *binding == self.chassis.id {
             // The first port of a network to come, or the last to go, moves the slice.
@@ -375,10 +380,6 @@ impl Touch<'_> {
         }
         if let Some(other) = self.view.chassis_key(binding) {
             self.tunnels_of(&port.network, other);
-        }
-        if let Some(network) = self.view.model().networks.get(&port.network) {
-            self.chassis
-                .mark(UnitId::whole(Category::Network, network.key), Source::Network(port.network.clone()));
         }
     }
 

@@ -123,7 +123,7 @@ impl BundleRun {
     fn handle_error(&mut self, xid: Xid, error: &ErrorMessage) -> Option<Result<(), ApplyError>> {
         // The switch cannot do bundles, or gave this one up because it was idle for too long.
         if xid == self.open {
-            return Some(Err(ApplyError::Bundle(error.clone())));
+            return Some(Err(failed(error)));
         }
         if let Some(index) = self.index_of(xid) {
             self.refusals.push(Refusal { index, why: RefusalReason::Switch(error.clone()) });
@@ -132,7 +132,7 @@ impl BundleRun {
         match self.phase {
             // Of a failed commit the refused op comes first, under its own xid.
             Phase::Committing(commit) if commit == xid => Some(Err(if self.refusals.is_empty() {
-                ApplyError::Bundle(error.clone())
+                failed(error)
             } else {
                 self.refused()
             })),
@@ -172,6 +172,11 @@ impl BundleRun {
         put(&Message::BundleControl(BundleControl { id: self.id, kind, flags: FLAGS }), xid, out);
         xid
     }
+}
+
+/// The fault is in the bundle as such.
+fn failed(error: &ErrorMessage) -> ApplyError {
+    if is_slave(error) { ApplyError::NotMaster } else { ApplyError::Bundle(error.clone()) }
 }
 
 /// OFPBRC_IS_SLAVE of OFPET_BAD_REQUEST: the fault is in our role, not in the change.
