@@ -131,11 +131,9 @@ impl BundleRun {
         }
         match self.phase {
             // Of a failed commit the refused op comes first, under its own xid.
-            Phase::Committing(commit) if commit == xid => Some(Err(if self.refusals.is_empty() {
-                failed(error)
-            } else {
-                self.refused()
-            })),
+            Phase::Committing(commit) if commit == xid => {
+                Some(Err(if self.refusals.is_empty() { failed(error) } else { self.refused() }))
+            }
             // The bundle is gone already, which is what was wanted.
             Phase::Discarding(discard) if discard == xid => Some(Err(self.refused())),
             Phase::Adding | Phase::Barrier(_) | Phase::Committing(_) | Phase::Discarding(_) => None,
