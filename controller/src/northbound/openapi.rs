@@ -1,7 +1,9 @@
 //! The description of the API, generated from its types: `/v1/openapi.json`, and `docs/openapi.json` in the repository.
 
 use super::{
-    objects, status,
+    objects,
+    sources::TraceProtocol,
+    status,
     types::{
         DeleteRequest, Difference, ErrorBody, Fate, Listed, ObjectRef, PendingRef, Status, WatchLine, Written,
     },
@@ -38,7 +40,8 @@ use utoipa::{
     components(schemas(
         Chassis, Network, Subnet, Port, Router, Topology, Record<Chassis>, Record<Network>, Record<Subnet>,
         Record<Port>, Record<Router>, Listed<Chassis>, Listed<Network>, Listed<Subnet>, Listed<Port>,
-        Listed<Router>, DeleteRequest, Difference, ErrorBody, Fate, ObjectRef, PendingRef, Status, WatchLine, Written,
+        Listed<Router>, DeleteRequest, Difference, ErrorBody, Fate, ObjectRef, PendingRef, Status,
+        TraceProtocol, WatchLine, Written,
     ))
 )]
 struct Described;
