@@ -19,6 +19,8 @@ mod planner;
 mod ports;
 mod status;
 mod switchboard;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     model::{ChassisId, Revision},
