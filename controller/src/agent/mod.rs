@@ -19,8 +19,6 @@ mod planner;
 mod ports;
 mod status;
 mod switchboard;
-#[cfg(test)]
-mod tests;
 
 use crate::{
     model::{ChassisId, Revision},

@@ -21,7 +21,7 @@ use std::{
 /// Time between two packets of the sender.
 const INTERVAL: Duration = Duration::from_micros(100);
 /// Without a packet for so long none is forwarded.
-const SILENCE: Duration = Duration::from_millis(50);
+const SILENCE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(options: &Options) -> Result<()> {
