@@ -2,8 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -12,7 +11,7 @@ use crate::hypervisor::Hypervisor;
 
 impl Hypervisor {
     /// Adds one OpenFlow port to br-int for each of `port_ids`, with that `external_ids:iface-id`, and
-    /// waits until the switch has them all. Nothing is behind them: each is a patch port without a peer,
+    /// waits until the switch has them all and the database their numbers. Nothing is behind them: each is a patch port without a peer,
     /// which costs no kernel device. Interfaces are called `FIRST0`, `FIRST1`, ...
     ///
     /// One transaction by the database's own protocol: `ovs-vsctl` takes a time quadratic in the number of
@@ -42,12 +41,21 @@ impl Hypervisor {
         }
         operations.push(json!({"op": "mutate", "table": "Bridge", "where": [["name", "==", "br-int"]],
             "mutations": [["ports", "insert", ["set", ports]]]}));
-        self.transact(operations)?;
-        self.wait_for_ports(first, port_ids.len())
+        // The switch says by `cur_cfg` how far it has followed, numbers of the new ports included.
+        operations.push(json!({"op": "mutate", "table": "Open_vSwitch", "where": [],
+            "mutations": [["next_cfg", "+=", 1]]}));
+        operations
+            .push(json!({"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["next_cfg"]}));
+        let results = self.transact(operations)?;
+        let wanted =
+            results.last().and_then(|result| result.pointer("/rows/0/next_cfg")).and_then(Value::as_u64);
+        let wanted = wanted.with_context(|| format!("no next_cfg in {:?}", results.last()))?;
+        self.ovs_vsctl(&["--timeout=60", "wait-until", "Open_vSwitch", ".", &format!("cur_cfg>={wanted}")])?;
+        self.expect_ports(first, port_ids.len())
     }
 
     /// One transaction at the database (RFC 7047, section 4.1.3).
-    fn transact(&self, params: Vec<Value>) -> Result<()> {
+    fn transact(&self, params: Vec<Value>) -> Result<Vec<Value>> {
         let mut stream = UnixStream::connect(self.db_sock()).context("connect to ovsdb-server")?;
         stream.set_read_timeout(Some(Duration::from_secs(60))).context("set a time limit")?;
         let request = json!({"method": "transact", "params": params, "id": 1});
@@ -69,22 +77,16 @@ impl Hypervisor {
             reply.get("result").and_then(Value::as_array).with_context(|| format!("no result: {reply}"))?;
         match results.iter().find(|result| result.get("error").is_some()) {
             Some(error) => bail!("transaction refused: {error}"),
-            None => Ok(()),
+            None => Ok(results.clone()),
         }
     }
 
-    /// Waits until the switch shows `count` ports whose names start with `first` and go on with a digit.
-    fn wait_for_ports(&self, first: &str, count: usize) -> Result<()> {
-        let limit = Instant::now() + Duration::from_secs(60);
-        loop {
-            let ports = self.ovs_ofctl(&["dump-ports-desc", "br-int"])?;
-            let seen = ports.lines().filter_map(|line| line.split_once('(')?.1.strip_prefix(first));
-            let seen = seen.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).count();
-            if seen >= count {
-                return Ok(());
-            }
-            ensure!(Instant::now() < limit, "the switch has {seen} of {count} ports after 60 s");
-            sleep(Duration::from_millis(50));
-        }
+    /// Fails unless the switch shows `count` ports whose names start with `first` and go on with a digit.
+    fn expect_ports(&self, first: &str, count: usize) -> Result<()> {
+        let ports = self.ovs_ofctl(&["dump-ports-desc", "br-int"])?;
+        let names = ports.lines().filter_map(|line| line.split_once('(')?.1.strip_prefix(first));
+        let seen = names.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).count();
+        ensure!(seen >= count, "the switch has {seen} of {count} ports");
+        Ok(())
     }
 }

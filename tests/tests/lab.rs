@@ -236,17 +236,17 @@ fn daemons_die_and_come_back() -> Result<()> {
 fn bulk_ports_are_real_openflow_ports() -> Result<()> {
     let lab = Lab::new("labbulk")?;
     let host = lab.hypervisor("hv1")?;
-    let ids: Vec<String> = (0..1000).map(|n| format!("port-{n}")).collect();
+    let ids: Vec<String> = (0..2000).map(|n| format!("port-{n}")).collect();
     host.add_bulk_ports("p", &ids)?;
     let ofport = host.ovs_vsctl(&[
         "--bare",
         "--columns=ofport",
         "find",
         "interface",
-        "external_ids:iface-id=port-999",
+        "external_ids:iface-id=port-1999",
     ])?;
     let ofport: u32 = ofport.trim().parse()?;
-    ensure!(host.ovs_ofctl(&["dump-ports-desc", "br-int"])?.contains(&format!(" {ofport}(p999)")));
+    ensure!(host.ovs_ofctl(&["dump-ports-desc", "br-int"])?.contains(&format!(" {ofport}(p1999)")));
     Ok(())
 }
 
