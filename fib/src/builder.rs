@@ -1,8 +1,8 @@
 //! Routes in, image out. Equal input gives equal bytes, whatever the order of the routes.
 
-use crate::layout::{
-    self, AdjacencyRecord, GroupRecord, Header, MAGIC, MemberRecord, NONE, Route4, Route6, SECTIONS, Section,
-    VERSION, VrfRecord, egress, next,
+use crate::layout1::{
+    self as layout, AdjacencyRecord, GroupRecord, Header, MAGIC, MemberRecord, NONE, Route4, Route6,
+    SECTIONS, Section, VERSION, VrfRecord, egress, next,
 };
 use crate::{Adjacency, AdjacencyId, EcmpGroup, Egress, GroupId, NextHop, Prefix, Route, Tables};
 use alloc::collections::BTreeMap;

@@ -51,7 +51,7 @@ fn end(addr: IpAddr, port: u16, seed: u64) -> u64 {
     }
 }
 
-const fn mix(mut x: u64) -> u64 {
+pub(crate) const fn mix(mut x: u64) -> u64 {
     x ^= x >> 33;
     x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
     x ^= x >> 33;

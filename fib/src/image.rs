@@ -3,7 +3,7 @@
 mod check;
 
 use crate::hash;
-use crate::layout::{
+use crate::layout1::{
     AdjacencyRecord, GroupRecord, Header, MemberRecord, NONE, Route4, Route6, VrfRecord, egress, next,
 };
 use crate::{

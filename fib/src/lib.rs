@@ -13,6 +13,7 @@ mod builder;
 pub mod hash;
 mod image;
 pub mod layout;
+pub mod layout1;
 pub mod naive;
 mod prefix;
 #[cfg(feature = "std")]

@@ -7,7 +7,7 @@ mod common;
 use bolero::TypeGenerator;
 use common::{AnyAddr, AnyRoute, tables, vrf};
 use fib::naive::Model;
-use fib::{BuildError, FibImage, LoadError, NextHop, Prefix, Rib, Route, Tables, Verdict, VrfId, layout};
+use fib::{BuildError, FibImage, LoadError, NextHop, Prefix, Rib, Route, Tables, Verdict, VrfId, layout1};
 use packet::{Ends, FiveTuple};
 use std::net::IpAddr;
 
@@ -214,7 +214,7 @@ fn hostile_bytes_with_a_right_checksum_are_refused_or_canonical() {
             let Some(byte) = bytes.get_mut(at) else { continue };
             *byte = if at % 3 == 0 { *value } else { byte.wrapping_add(value % 3) };
         }
-        layout::seal(&mut bytes);
+        layout1::seal(&mut bytes);
         let Ok(image) = FibImage::load(&bytes) else {
             return counts.lock().unwrap().1 += 1;
         };
@@ -245,7 +245,7 @@ fn refusals_name_what_is_wrong() {
     let refused = |at: usize, value: u8| {
         let mut bytes = good.clone();
         bytes[at] = value;
-        layout::seal(&mut bytes);
+        layout1::seal(&mut bytes);
         FibImage::load(&bytes).unwrap_err()
     };
     assert!(matches!(refused(0, b'X'), LoadError::Magic(_)));
@@ -268,7 +268,7 @@ fn refusals_name_what_is_wrong() {
     assert!(matches!(FibImage::load(&longer), Err(LoadError::Size { what: "size", .. })));
     let len = longer.len();
     longer[16..24].copy_from_slice(&u64::try_from(len).unwrap().to_le_bytes());
-    layout::seal(&mut longer);
+    layout1::seal(&mut longer);
     assert!(matches!(FibImage::load(&longer), Err(LoadError::Size { what: "section data", .. })));
 }
 

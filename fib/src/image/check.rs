@@ -1,7 +1,7 @@
 //! The loader: bytes of unknown origin in, a checked image or the first thing wrong out.
 
 use super::{FibImage, decode};
-use crate::layout::{
+use crate::layout1::{
     CHECKED_FROM, GroupRecord, HEADER_LEN, Header, MAGIC, SECTIONS, VERSION, VrfRecord, checksum,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
