@@ -9,14 +9,15 @@ use serde_json::Value;
 use crate::shell::{cargo, output};
 
 /// Which crates of the workspace a crate may depend on, in any kind of dependency.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("packet", &[]),
     ("fib", &["packet"]),
     ("openflow", &["packet"]),
     ("ovsdb", &[]),
     ("controller", &["packet", "fib", "openflow", "ovsdb"]),
+    ("datapath", &["packet", "fib", "lab"]), // the lab: for its tests
     ("lab", &["packet", "fib", "openflow", "ovsdb", "controller"]),
-    ("benches", &["packet", "fib", "openflow", "ovsdb", "controller", "lab"]),
+    ("benches", &["packet", "fib", "openflow", "ovsdb", "controller", "datapath", "lab"]),
     ("xtask", &[]),
 ];
 

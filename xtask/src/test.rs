@@ -41,7 +41,7 @@ const TIERS: [Tier; 8] = [
     Tier { name: "build", about: "binaries, tests and measurements compile", run: build },
     Tier { name: "unit", about: "unit and property tests", run: unit },
     Tier { name: "docs", about: "documentation, warnings are errors", run: docs },
-    Tier { name: "system", about: "real Open vSwitch in network namespaces, as root", run: system },
+    Tier { name: "system", about: "real Open vSwitch in network namespaces, eBPF in the kernel, as root", run: system },
 ];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -163,7 +163,7 @@ fn deny() -> Result<Counts> {
     check(Command::new(program).args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
 }
 
-/// All tests but those of the crate `lab` that need hosts. Bolero's fuzz targets run here as plain tests.
+/// All tests but those that need root. Bolero's fuzz targets run here as plain tests.
 fn unit() -> Result<Counts> {
     let (_, others) = integration_tests()?;
     let mut scope = vec!["--workspace", "--no-fail-fast", "--lib", "--bins"];
@@ -199,12 +199,15 @@ fn system() -> Result<Counts> {
     count(&mut command)
 }
 
-/// Names of the integration tests of the crate `lab`, and of all other crates.
+/// Crates whose integration tests need root: network namespaces, eBPF programs.
+const ROOT: [&str; 2] = ["lab", "datapath"];
+
+/// Names of the integration tests of the crates that need root, and of all other crates.
 fn integration_tests() -> Result<(Vec<String>, Vec<String>)> {
     let metadata = deps::metadata()?;
     let (mut ours, mut others) = (Vec::new(), Vec::new());
     for package in deps::array(&metadata, "packages")? {
-        let list = if deps::text(package, "name")? == "lab" { &mut ours } else { &mut others };
+        let list = if ROOT.contains(&deps::text(package, "name")?) { &mut ours } else { &mut others };
         for target in deps::array(package, "targets")? {
             if deps::array(target, "kind")?.iter().any(|kind| kind == "test") {
                 list.push(deps::text(target, "name")?.to_owned());

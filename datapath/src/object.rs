@@ -1,0 +1,47 @@
+//! The compiled eBPF objects, and the parts of one that is loaded.
+
+use libbpf_rs::{MapMut, Object, ObjectBuilder, OpenObject, ProgramMut};
+
+use crate::Error;
+
+/// libbpf reads the ELF in place: it must stand where 64-bit numbers may.
+#[repr(C, align(8))]
+struct Aligned<T: ?Sized>(T);
+
+macro_rules! compiled {
+    ($name:literal) => {{
+        static OBJECT: &Aligned<[u8]> =
+            &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".bpf.o")));
+        &OBJECT.0
+    }};
+}
+
+/// `bpf/plain.bpf.c`.
+pub(crate) fn plain() -> &'static [u8] {
+    compiled!("plain")
+}
+
+/// Opens an object: its maps may still be changed.
+pub(crate) fn open(name: &str, elf: &[u8]) -> Result<OpenObject, Error> {
+    let mut builder = ObjectBuilder::default();
+    builder.name(name).map_err(Error::bpf(format!("name the object {name}")))?;
+    builder.open_memory(elf).map_err(Error::bpf(format!("open the object {name}")))
+}
+
+/// A program of a loaded object.
+///
+/// # Errors
+/// There is none of this name.
+pub fn program<'a>(object: &'a Object, name: &'static str) -> Result<ProgramMut<'a>, Error> {
+    let mut all = object.progs_mut();
+    all.find(|program| program.name() == name).ok_or(Error::NoPart { kind: "program", name })
+}
+
+/// A map of a loaded object.
+///
+/// # Errors
+/// There is none of this name.
+pub fn map<'a>(object: &'a mut Object, name: &'static str) -> Result<MapMut<'a>, Error> {
+    let mut all = object.maps_mut();
+    all.find(|map| map.name() == name).ok_or(Error::NoPart { kind: "map", name })
+}
