@@ -1,7 +1,6 @@
 //! What can go wrong between here and the kernel.
 
 use std::io;
-use std::path::PathBuf;
 
 use packet::IfIndex;
 
@@ -48,9 +47,6 @@ pub enum Error {
         /// Size of the map.
         map: usize,
     },
-    /// The image is damaged, or none.
-    #[error("image {0} is not usable")]
-    BadImage(PathBuf, #[source] fib::LoadError),
 }
 
 impl Error {

@@ -4,6 +4,8 @@
 
 pub mod attach;
 mod error;
+pub mod lookup;
+pub mod maps;
 pub mod object;
 pub mod plain;
 

@@ -1,8 +1,11 @@
 //! The compiled eBPF objects, and the parts of one that is loaded.
 
-use libbpf_rs::{MapMut, Object, ObjectBuilder, OpenObject, ProgramMut};
+use std::os::fd::AsFd as _;
+
+use libbpf_rs::{MapCore as _, MapMut, Object, ObjectBuilder, OpenObject, ProgramMut};
 
 use crate::Error;
+use crate::maps::ImageMap;
 
 /// libbpf reads the ELF in place: it must stand where 64-bit numbers may.
 #[repr(C, align(8))]
@@ -19,6 +22,28 @@ macro_rules! compiled {
 /// `bpf/plain.bpf.c`.
 pub(crate) fn plain() -> &'static [u8] {
     compiled!("plain")
+}
+
+/// `bpf/lookup.bpf.c`.
+pub(crate) fn lookup() -> &'static [u8] {
+    compiled!("lookup")
+}
+
+/// Tells an object that includes `fib.h` how big its images are. What it holds when it is loaded is an example: the
+/// image has to be published.
+pub(crate) fn use_image(object: &mut OpenObject, image: &ImageMap) -> Result<(), Error> {
+    for mut map in object.maps_mut() {
+        if map.name() == "images" {
+            map.set_inner_map_fd(image.handle().as_fd()).map_err(Error::bpf("size the images"))?;
+        } else if map.name().to_string_lossy().ends_with(".rodata") {
+            // `image_size` alone is there; more would be a mistake in the build.
+            let missing = Error::NoPart { kind: "variable", name: "image_size" };
+            let rodata: &mut [u8; 4] =
+                map.initial_value_mut().and_then(|bytes| bytes.try_into().ok()).ok_or(missing)?;
+            *rodata = image.size().to_ne_bytes();
+        }
+    }
+    Ok(())
 }
 
 /// Opens an object: its maps may still be changed.
