@@ -20,6 +20,7 @@
 #define FIB_MAX_VRFS 4
 #define FIB_MAX_STEPS 5
 #define FIB_MAX_LEVELS 5
+#define FIB_PREFIXES_ONLY (1U << 31) /* of a domain's number: none of its hosts are in buckets */
 
 enum fib_section_number {
 	FIB_HOSTS4,
@@ -208,6 +209,7 @@ static __always_inline void *fib_at(void *image, __u64 offset, __u32 len)
 	fib_opaque(offset);
 	if (offset > image_size - len)
 		return NULL;
+	fib_opaque(offset);
 	return image + offset;
 }
 
@@ -380,37 +382,52 @@ struct fib_address {
 	__u64 lower;
 };
 
-/* The word that ends the lookup of an address in a domain; 0 without a route. */
-static __always_inline __u32 fib_lookup(void *image, __u32 index, struct fib_address address, int v6)
+/*
+ * The same without the hosts in buckets. A function of its own, which the verifier looks at once, not once for each
+ * caller: it cannot be given the image, so it gets the seed, which no two images share. 0 if the image was swapped in
+ * between.
+ */
+__attribute__((noinline)) __u32 fib_prefix(__u32 index, __u64 upper, __u64 lower, __u32 v6, __u64 seed)
 {
+	void *image = fib_image();
 	struct fib_domain *domain;
 	__u32 word, rest;
 
-	if (v6)
-		word = fib_find6(image, index, address.upper, address.lower);
-	else
-		word = fib_find(image, FIB_HOSTS4, (__u64)index << 40 | address.upper >> 24 | 1);
-	if (word)
-		return word;
-	domain = fib_record(image, FIB_DOMAINS, index, sizeof(*domain));
+	if (!image || fib_table_seed(image) != seed)
+		return 0;
+	domain = fib_record(image, FIB_DOMAINS, index & ~FIB_PREFIXES_ONLY, sizeof(*domain));
 	if (!domain)
 		return 0;
 	word = v6 ? domain->root6 : domain->root4;
 	rest = v6 ? domain->default6 : domain->default4;
 	for (int step = 0; step < FIB_MAX_STEPS; step++) {
 		if (word >> 29 == FIB_TREE) {
-			word = fib_tree(image, word, address.upper >> 32);
-			address.upper = address.upper << 32 | address.lower >> 32;
-			address.lower <<= 32;
+			word = fib_tree(image, word, upper >> 32);
+			upper = upper << 32 | lower >> 32;
+			lower <<= 32;
 		} else if (word >> 29 == FIB_WIDE) {
-			word = fib_wide(image, word, address.upper >> 40);
-			address.upper = address.upper << 24 | address.lower >> 40;
-			address.lower <<= 24;
+			word = fib_wide(image, word, upper >> 40);
+			upper = upper << 24 | lower >> 40;
+			lower <<= 24;
 		} else {
 			break;
 		}
 	}
 	return word >> 29 >= FIB_TREE ? 0 : word ? word : rest;
+}
+
+/* The word that ends the lookup of an address in a domain, by its number; 0 without a route. */
+static __always_inline __u32 fib_lookup(void *image, __u32 index, struct fib_address address, int v6)
+{
+	__u32 word = 0;
+
+	if (index & FIB_PREFIXES_ONLY)
+		;
+	else if (v6)
+		word = fib_find6(image, index, address.upper, address.lower);
+	else
+		word = fib_find(image, FIB_HOSTS4, (__u64)index << 40 | address.upper >> 24 | 1);
+	return word ? word : fib_prefix(index, address.upper, address.lower, v6, fib_table_seed(image));
 }
 
 /* What stands behind the kind and length of a word that ends a lookup. */
@@ -444,33 +461,37 @@ static __always_inline __u32 fib_flow_hash(void *image, struct fib_address src, 
 	return fib_mix(sum) >> 32;
 }
 
-/* The adjacency of the member that a flow takes, of a group by its index: the highest score wins. */
-static __always_inline struct fib_adjacency *fib_member(void *image, __u32 index, __u32 flow_hash)
+/*
+ * The index of the adjacency that a flow takes, of a group by its index; the highest score wins. 2^32 - 1 for none. A
+ * function of its own for the same reason as fib_prefix().
+ */
+__attribute__((noinline)) __u32 fib_choose(__u32 index, __u32 flow_hash, __u64 seed)
 {
-	__u32 *place = fib_record(image, FIB_GROUPS, index, sizeof(*place));
+	void *image = fib_image();
+	__u32 *place, chosen = ~0U;
 	struct fib_group *group;
 	__u64 at, best = 0;
-	__u32 chosen = 0;
 
+	if (!image || fib_table_seed(image) != seed)
+		return chosen;
+	place = fib_record(image, FIB_GROUPS, index, sizeof(*place));
 	if (!place || !*place)
-		return NULL;
+		return chosen;
 	at = (__u64)(*place & FIB_OFFSET_MASK) * FIB_UNIT;
 	group = fib_at(image, at, sizeof(*group));
-	if (!group || !group->count)
-		return NULL;
-	for (__u32 i = 0; i < 255 && i < group->count; i++) {
+	for (__u32 i = 0; group && i < 255 && i < group->count; i++) {
 		struct fib_member *member = fib_at(image, at + sizeof(*group) + i * sizeof(*member), sizeof(*member));
 		__u64 score;
 
 		if (!member)
-			return NULL;
+			break;
 		score = fib_mix((__u64)flow_hash << 32 | member->key);
 		if (score >= best) {
 			best = score;
 			chosen = member->adjacency;
 		}
 	}
-	return fib_adjacency(image, chosen);
+	return chosen;
 }
 
 #endif

@@ -4,9 +4,14 @@
 
 pub mod attach;
 mod error;
+pub mod ethtool;
 pub mod lookup;
 pub mod maps;
 pub mod object;
+pub mod peer;
 pub mod plain;
+pub mod reason;
+pub mod router;
+pub mod selftest;
 
 pub use error::Error;

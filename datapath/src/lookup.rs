@@ -141,9 +141,11 @@ impl Lookup {
     pub fn answers(&mut self) -> Result<Vec<Answer>, Error> {
         let map = object::map(&mut self.object, "answers")?;
         let mut answers = vec![Answer::default(); KEYS];
-        let batch = map.lookup_batch(COUNT, MapFlags::ANY, MapFlags::ANY).map_err(Error::bpf("read answers"))?;
+        let batch =
+            map.lookup_batch(COUNT, MapFlags::ANY, MapFlags::ANY).map_err(Error::bpf("read answers"))?;
         for (key, value) in batch {
-            let index = key.try_into().map(u32::from_ne_bytes).ok().and_then(|index| usize::try_from(index).ok());
+            let index =
+                key.try_into().map(u32::from_ne_bytes).ok().and_then(|index| usize::try_from(index).ok());
             let slot = index.and_then(|index| answers.get_mut(index));
             if let (Some(slot), Ok(answer)) = (slot, Answer::read_from_bytes(&value)) {
                 *slot = answer;

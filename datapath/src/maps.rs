@@ -112,7 +112,8 @@ impl Mapping {
     fn new(handle: &MapHandle, size: u32) -> Result<Self, Error> {
         let what = || format!("map an array of {size} bytes");
         let len = usize::try_from(size).ok().and_then(NonZeroUsize::new);
-        let len = len.ok_or_else(|| Error::Io { what: what(), source: std::io::ErrorKind::InvalidInput.into() })?;
+        let len =
+            len.ok_or_else(|| Error::Io { what: what(), source: std::io::ErrorKind::InvalidInput.into() })?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory that exists.
         let start = unsafe { mmap(None, len, access, Sharing::MAP_SHARED, handle.as_fd(), 0) };

@@ -29,6 +29,17 @@ pub(crate) fn lookup() -> &'static [u8] {
     compiled!("lookup")
 }
 
+/// `bpf/router.bpf.c`.
+pub(crate) fn router() -> &'static [u8] {
+    compiled!("router")
+}
+
+/// struct bpf_devmap_val: an interface, and no program behind it.
+pub(crate) fn devmap_value(index: packet::IfIndex) -> [u8; 8] {
+    let [a, b, c, d] = index.0.to_ne_bytes();
+    [a, b, c, d, 0, 0, 0, 0]
+}
+
 /// Tells an object that includes `fib.h` how big its images are. What it holds when it is loaded is an example: the
 /// image has to be published.
 pub(crate) fn use_image(object: &mut OpenObject, image: &ImageMap) -> Result<(), Error> {

@@ -26,11 +26,8 @@ impl Plain {
     /// # Errors
     /// 64 ports are wired already, or there is no interface `to`.
     pub fn wire(&mut self, from: IfIndex, to: IfIndex) -> Result<(), Error> {
-        let [a, b, c, d] = to.0.to_ne_bytes();
-        // struct bpf_devmap_val: the interface, and no program behind.
-        let value = [a, b, c, d, 0, 0, 0, 0];
         object::map(&mut self.object, "wires")?
-            .update(&from.0.to_ne_bytes(), &value, MapFlags::ANY)
+            .update(&from.0.to_ne_bytes(), &object::devmap_value(to), MapFlags::ANY)
             .map_err(Error::bpf(format!("wire interface {from} to {to}")))
     }
 

@@ -26,4 +26,6 @@ done
 for netns in /run/netns/"$id"-*; do
     [ -e "$netns" ] && ip netns del "${netns##*/}"
 done
+# The fast path keeps its pins in a file system of its own there.
+umount -l "$dir"/bpf 2>/dev/null
 rm -rf "$dir"
