@@ -3,8 +3,29 @@
 // maps. Each program looks up all keys once.
 #include <linux/bpf.h>
 #include "fib.h"
+#include "reason.h"
 
 #define KEYS 65536
+
+/* Nothing uses it: its type is what the layouts of Rust are compared with. */
+struct layouts {
+	struct fib_header header;
+	struct fib_section section;
+	struct fib_bucket bucket;
+	struct fib_bucket6 bucket6;
+	struct fib_domain domain;
+	struct fib_inner inner;
+	struct fib_leaf leaf;
+	struct fib_runs runs;
+	struct fib_adjacency adjacency;
+	struct fib_group group;
+	struct fib_member member;
+	struct fib_egress egress;
+	struct fib_port port;
+	struct fib_network network;
+	struct fib_router_port router_port;
+	enum reason reason;
+} *layouts __attribute__((unused));
 
 struct lookup_key {
 	__u64 upper;

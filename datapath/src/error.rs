@@ -1,6 +1,7 @@
 //! What can go wrong between here and the kernel.
 
 use std::io;
+use std::path::PathBuf;
 
 use packet::IfIndex;
 
@@ -47,6 +48,15 @@ pub enum Error {
         /// Size of the map.
         map: usize,
     },
+    /// The image is damaged, or none.
+    #[error("image {} is not usable", path.display())]
+    BadImage {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        error: fib::LoadError,
+    },
 }
 
 impl Error {
@@ -59,4 +69,15 @@ impl Error {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
+}
+
+/// An error and what is behind it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(": {error}");
+        source = error.source();
+    }
+    text
 }

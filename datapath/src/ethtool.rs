@@ -76,7 +76,8 @@ impl Interface {
     /// No socket can be had. That there is no such interface is seen later.
     pub fn open(name: &str) -> Result<Self, Error> {
         let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None);
-        let socket = socket.map_err(|errno| Error::Io { what: "open a socket".into(), source: errno.into() })?;
+        let socket =
+            socket.map_err(|errno| Error::Io { what: "open a socket".into(), source: errno.into() })?;
         Ok(Self { socket, name: name.to_owned() })
     }
 
@@ -104,9 +105,10 @@ impl Interface {
         let mut statistics = Box::new(Statistics { command: 0x1d, count: 0, values: [0; 4096] });
         self.ask(&mut *statistics, "read statistics")?;
         let [first, ..] = statistics.values;
-        u32::try_from(first).ok().filter(|index| *index != 0 && statistics.count > 0).ok_or_else(|| {
-            self.error("find the peer", io::ErrorKind::NotFound.into())
-        })
+        u32::try_from(first)
+            .ok()
+            .filter(|index| *index != 0 && statistics.count > 0)
+            .ok_or_else(|| self.error("find the peer", io::ErrorKind::NotFound.into()))
     }
 
     /// Numbers of queues, to receive and to send; 1 where the driver does not say.

@@ -14,4 +14,4 @@ pub mod reason;
 pub mod router;
 pub mod selftest;
 
-pub use error::Error;
+pub use error::{Error, chain};

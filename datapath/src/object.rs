@@ -1,6 +1,6 @@
 //! The compiled eBPF objects, and the parts of one that is loaded.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use libbpf_rs::{MapCore as _, MapMut, Object, ObjectBuilder, OpenObject, ProgramMut};
 
@@ -71,6 +71,24 @@ pub(crate) fn open(name: &str, elf: &[u8]) -> Result<OpenObject, Error> {
 pub fn program<'a>(object: &'a Object, name: &'static str) -> Result<ProgramMut<'a>, Error> {
     let mut all = object.progs_mut();
     all.find(|program| program.name() == name).ok_or(Error::NoPart { kind: "program", name })
+}
+
+/// How many instructions the verifier looked at: what decides whether it will take the program at all (a million at
+/// most), and it grows with paths, not with lines.
+///
+/// # Errors
+/// The kernel does not say (before 5.16).
+pub fn verified_instructions(program: &ProgramMut<'_>) -> Result<u64, Error> {
+    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(&path).map_err(Error::io(format!("read {path}")))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("verified_insns:"));
+    line.and_then(|number| number.trim().parse().ok())
+        .ok_or(Error::NoPart { kind: "line", name: "verified_insns" })
+}
+
+/// The object that names all layouts, for their comparison.
+pub fn with_layouts() -> &'static [u8] {
+    lookup()
 }
 
 /// A map of a loaded object.

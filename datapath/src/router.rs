@@ -49,6 +49,14 @@ impl Router {
         Ok(router)
     }
 
+    /// How many instructions the verifier looked at.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn verified_instructions(&self) -> Result<u64, Error> {
+        object::verified_instructions(&object::program(&self.object, "router")?)
+    }
+
     /// Swaps the image. Every frame sees the old one or the new one; on return nothing uses the old one any more.
     ///
     /// # Errors
@@ -91,7 +99,8 @@ impl Router {
     /// # Errors
     /// The kernel refuses.
     pub fn take_over(&self, link: &mut Link) -> Result<(), Error> {
-        link.update_prog(&*object::program(&self.object, "router")?).map_err(Error::bpf("replace the program"))
+        link.update_prog(&*object::program(&self.object, "router")?)
+            .map_err(Error::bpf("replace the program"))
     }
 
     /// What runs on an interface, and what it can do.
@@ -164,6 +173,31 @@ impl Router {
         let (action, len) = (output.return_value, output.data.map_or(0, |data| data.len()));
         out.truncate(len);
         Ok(Run { action, frame: out })
+    }
+}
+
+/// A program that is attached nowhere: to ask the kernel about interfaces.
+#[derive(Debug)]
+pub struct Probe {
+    object: Object,
+}
+
+impl Probe {
+    /// Loads it.
+    ///
+    /// # Errors
+    /// Not root.
+    pub fn load() -> Result<Self, Error> {
+        let object = object::open("plain", object::plain())?;
+        Ok(Self { object: object.load().map_err(Error::bpf("load plain.bpf.o"))? })
+    }
+
+    /// What runs on an interface, and what it can do.
+    ///
+    /// # Errors
+    /// There is no such interface.
+    pub fn state(&self, index: IfIndex) -> Result<attach::State, Error> {
+        attach::state(&object::program(&self.object, "sink")?, index)
     }
 }
 

@@ -64,9 +64,8 @@ pub struct Cures {
 /// # Errors
 /// There is no interface of this index.
 pub fn prepare(index: IfIndex, cures: Cures) -> Result<(Interface, Checksums), Error> {
-    let name = if_indextoname(index.0).ok().and_then(|name| name.into_string().ok()).ok_or_else(|| Error::Io {
-        what: format!("find interface {index}"),
-        source: std::io::ErrorKind::NotFound.into(),
+    let name = if_indextoname(index.0).ok().and_then(|name| name.into_string().ok()).ok_or_else(|| {
+        Error::Io { what: format!("find interface {index}"), source: std::io::ErrorKind::NotFound.into() }
     })?;
     let interface = Interface::open(&name)?;
     let is_veth = interface.driver().is_ok_and(|driver| driver == "veth");

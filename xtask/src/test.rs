@@ -41,7 +41,11 @@ const TIERS: [Tier; 8] = [
     Tier { name: "build", about: "binaries, tests and measurements compile", run: build },
     Tier { name: "unit", about: "unit and property tests", run: unit },
     Tier { name: "docs", about: "documentation, warnings are errors", run: docs },
-    Tier { name: "system", about: "real Open vSwitch in network namespaces, eBPF in the kernel, as root", run: system },
+    Tier {
+        name: "system",
+        about: "real Open vSwitch in network namespaces, eBPF in the kernel, as root",
+        run: system,
+    },
 ];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
