@@ -14,7 +14,6 @@ use std::process::Command;
 use std::sync::Mutex;
 
 #[test]
-#[ignore = "needs ovs-ofctl"]
 fn fields_are_those_of_open_vswitch() {
     type Case = (Recipe, Option<(u16, [u8; 20])>, Vec<(u16, u8)>, u16);
     let frames = Mutex::new(Vec::new());
@@ -38,7 +37,7 @@ fn fields_are_those_of_open_vswitch() {
         frames.lock().unwrap().push(frame);
     });
     let frames = frames.into_inner().unwrap();
-    let printed = extract_by_ovs(&frames);
+    let Some(printed) = extract_by_ovs(&frames) else { return };
     assert_eq!(printed.len(), frames.len());
     let mut seen = BTreeSet::new();
     for (frame, line) in frames.iter().zip(&printed) {
@@ -76,8 +75,8 @@ fn outside_our_fields(fields: &ParsedPacket) -> bool {
         )
 }
 
-/// One line for each frame.
-fn extract_by_ovs(frames: &[Vec<u8>]) -> Vec<String> {
+/// One line for each frame; `None`, and a line that says so, where the tool is not installed.
+fn extract_by_ovs(frames: &[Vec<u8>]) -> Option<Vec<String>> {
     let mut stream = Vec::new();
     for frame in frames {
         // OFPT_PACKET_IN of OpenFlow 1.0, section 5.4.1: 18 bytes before the frame.
@@ -93,10 +92,17 @@ fn extract_by_ovs(frames: &[Vec<u8>]) -> Vec<String> {
     std::fs::write(&file, stream).unwrap();
     let output = Command::new("ovs-ofctl").arg("ofp-parse").arg(&file).output();
     std::fs::remove_file(&file).unwrap();
-    let output = output.unwrap();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("skipped: ovs-ofctl is not installed (Debian: apt install openvswitch-common)");
+            return None;
+        }
+        Err(error) => panic!("ovs-ofctl does not start: {error}"),
+    };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().filter(|line| line.contains("dl_src=")).map(String::from).collect()
+    Some(text.lines().filter(|line| line.contains("dl_src=")).map(String::from).collect())
 }
 
 /// As `ovs-fields(7)` names and prints the fields.

@@ -92,8 +92,10 @@ impl Compiler {
             if let Some(record) = &after {
                 self.touch(record, with_ports);
             }
-            for chassis in self.chassis.values_mut() {
-                chassis.replace_flood(&self.view, &id);
+            if let ObjectId::Port(id) = &id {
+                for chassis in self.chassis.values_mut() {
+                    chassis.replace_floods(&self.view, std::slice::from_ref(id));
+                }
             }
         }
     }
@@ -124,8 +126,8 @@ impl Compiler {
             .map(|(id, _)| id.clone())
             .chain(after.keys().filter(|id| !before.contains_key(*id)).cloned())
             .collect();
+        chassis.replace_floods(&self.view, &moved);
         for port in moved {
-            chassis.replace_flood(&self.view, &ObjectId::Port(port.clone()));
             if let Some(record) = self.view.model().ports.get(&port) {
                 chassis.mark(UnitId::whole(Category::Port, record.key), Source::Port(port));
             }
@@ -164,9 +166,7 @@ impl Compiler {
             fresh.desired.meters.clone_from(&chassis.desired.meters);
         }
         let plugged: Vec<PortId> = fresh.local.ports.keys().cloned().collect();
-        for port in plugged {
-            fresh.replace_flood(&self.view, &ObjectId::Port(port));
-        }
+        fresh.replace_floods(&self.view, &plugged);
         fresh.slice = Slice::of(&self.view, id);
         fresh.mark_all(&self.view);
         for (unit, source) in std::mem::take(&mut fresh.dirty) {
@@ -271,35 +271,40 @@ impl Chassis {
         }
     }
 
-    /// Puts a port into the slice of its network's flood where it belongs now.
-    fn replace_flood(&mut self, view: &View, id: &ObjectId) {
-        let ObjectId::Port(id) = id else { return };
-        let is_here = |port: &&Record<Port>| port.spec.chassis.as_ref() == Some(&self.id);
-        let port = view.model().ports.get(id).filter(is_here);
-        let place = port.and_then(|port| Some((port.spec.network.clone(), *self.local.ports.get(id)?)));
-        let old = self.placed.get(id).cloned();
-        if old == place {
-            return;
-        }
-        if let Some((network, ofport)) = &old {
-            let slice = Self::flood_slice(*ofport);
-            if let Some(slices) = self.floods.get_mut(network) {
-                if let Some(ports) = slices.get_mut(&slice) {
-                    ports.remove(ofport);
+    /// Puts ports into the slices of their networks' floods where they belong now. All leave before any enters: a number
+    /// may go from one to another.
+    fn replace_floods(&mut self, view: &View, ports: &[PortId]) {
+        let moved: Vec<(&PortId, Option<(NetworkId, OfPort)>)> = ports
+            .iter()
+            .map(|id| (id, self.place(view, id)))
+            .filter(|(id, place)| self.placed.get(*id) != place.as_ref())
+            .collect();
+        for (id, _) in &moved {
+            if let Some((network, ofport)) = self.placed.remove(*id) {
+                let slice = Self::flood_slice(ofport);
+                if let Some(slices) = self.floods.get_mut(&network) {
+                    if let Some(ports) = slices.get_mut(&slice) {
+                        ports.remove(&ofport);
+                    }
+                    slices.retain(|_, ports| !ports.is_empty());
                 }
-                slices.retain(|_, ports| !ports.is_empty());
+                self.mark_flood_slice(view, &network, slice);
             }
-            self.mark_flood_slice(view, network, slice);
         }
-        if let Some((network, ofport)) = &place {
-            let slice = Self::flood_slice(*ofport);
-            self.floods.entry(network.clone()).or_default().entry(slice).or_default().insert(*ofport);
-            self.mark_flood_slice(view, network, slice);
+        for (id, place) in moved {
+            if let Some((network, ofport)) = place {
+                let slice = Self::flood_slice(ofport);
+                self.floods.entry(network.clone()).or_default().entry(slice).or_default().insert(ofport);
+                self.mark_flood_slice(view, &network, slice);
+                self.placed.insert(id.clone(), (network, ofport));
+            }
         }
-        match place {
-            Some(place) => self.placed.insert(id.clone(), place),
-            None => self.placed.remove(id),
-        };
+    }
+
+    /// The network that a port is plugged into here, and where.
+    fn place(&self, view: &View, id: &PortId) -> Option<(NetworkId, OfPort)> {
+        let port = view.model().ports.get(id).filter(|port| port.spec.chassis.as_ref() == Some(&self.id))?;
+        Some((port.spec.network.clone(), *self.local.ports.get(id)?))
     }
 
     fn mark_flood_slice(&mut self, view: &View, id: &NetworkId, part: u16) {

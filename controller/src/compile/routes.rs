@@ -104,6 +104,12 @@ impl Table<'_> {
         }
         let network = self.view.network_named(ObjectKey(to.net));
         let Some(network) = network else { return NextHop::Blackhole };
+        // A MAC that several ports share may be anywhere: the switch carries such packets to all of them, and so it shall
+        // have them.
+        let is_shared = !self.stations.contains_key(&(to.net, to.dst_mac));
+        if is_shared {
+            return NextHop::Unreachable;
+        }
         let Some(egress) = self.egress(network, to.dst_mac) else { return NextHop::Blackhole };
         let id = AdjacencyId(u32::try_from(self.rib.tables.adjacencies.len()).unwrap_or(u32::MAX));
         let adjacency = fib::Adjacency {

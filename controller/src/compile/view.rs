@@ -40,6 +40,15 @@ struct Claim {
     port: PortId,
 }
 
+/// Where frames for an address go.
+#[derive(Debug, Clone, Copy)]
+pub struct Station<'a> {
+    /// The port that has the address, or one of those that share it.
+    pub port: &'a Record<Port>,
+    /// The MAC of the address.
+    pub mac: MacAddr,
+}
+
 /// A router's interface with everything resolved.
 #[derive(Debug, Clone)]
 pub struct Leg<'a> {
@@ -163,15 +172,23 @@ impl View {
         self.segments.contains_key(type_name)
     }
 
-    /// Whose address it is: the port that has it as its own, or else the only one that has it as an address pair.
-    /// Of two ports that share an address pair only the ports know who has it at the moment.
-    pub fn owner(&self, network: &NetworkId, ip: IpAddr) -> Option<&Record<Port>> {
+    /// Whose address it is: of the port that has it as its own, or else of the only one that has it as an address pair.
+    ///
+    /// Of several ports that share an address pair only they know who uses it at the moment. If all of them have it with
+    /// the same MAC, as a virtual router has one (RFC 9568, 7.3), frames for that MAC find the one that does; otherwise
+    /// the address leads nowhere.
+    pub fn station(&self, network: &NetworkId, ip: IpAddr) -> Option<Station<'_>> {
         let claims = self.claims.get(&(network.clone(), ip))?;
         let first = claims.first()?;
-        if first.is_pair && claims.len() > 1 {
-            return None;
+        if !first.is_pair || claims.len() == 1 {
+            let port = self.model.ports.get(&first.port)?;
+            return Some(Station { port, mac: port.spec.mac });
         }
-        self.model.ports.get(&first.port)
+        let sharers = || claims.iter().filter_map(|claim| self.model.ports.get(&claim.port));
+        let mac = pair_mac(&self.model.ports.get(&first.port)?.spec, ip)?;
+        let is_common = sharers().all(|port| pair_mac(&port.spec, ip) == Some(mac) && port.spec.mac != mac);
+        let port = sharers().find(|port| port.spec.chassis.is_some()).or_else(|| sharers().next())?;
+        is_common.then_some(Station { port, mac })
     }
 
     /// All ports that claim an address, in whichever way.
@@ -222,6 +239,11 @@ pub(super) fn claimed(port: &Port) -> impl Iterator<Item = (IpAddr, bool)> {
         port.allowed_address_pairs.iter().filter(|pair| pair.ip.prefix_len() == pair.ip.max_prefix_len());
     let pairs = pairs.map(|pair| (pair.ip.addr(), true));
     own.chain(pairs.filter(|(ip, _)| port.fixed_ips.iter().all(|fixed| fixed.ip != *ip)))
+}
+
+/// The MAC that a port's address pair was given.
+fn pair_mac(port: &Port, ip: IpAddr) -> Option<MacAddr> {
+    port.allowed_address_pairs.iter().find(|pair| pair.ip == IpNet::from(ip))?.mac
 }
 
 fn sends_from_anything(port: &Port) -> bool {

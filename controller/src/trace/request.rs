@@ -252,8 +252,8 @@ impl TraceRequest {
     }
 
     fn neighbour(&self, view: &View, network: &NetworkId, ip: IpAddr) -> Result<MacAddr, TraceError> {
-        if let Some(port) = view.owner(network, ip) {
-            return Ok(port.spec.mac);
+        if let Some(station) = view.station(network, ip) {
+            return Ok(station.mac);
         }
         let link_local = |mac: MacAddr| IpAddr::from(crate::pipeline::ls_in::link_local(mac));
         let legs = view.routers_on(network).flat_map(|router| view.legs(router));

@@ -90,3 +90,23 @@ fn what_came_by_a_tunnel_leaves_by_none() {
         assert_eq!(visited, ["hv1", "hv2", "hv3"]);
     }
 }
+
+/// A switch that starts again gives its numbers anew, so that one port has the number that another had.
+#[test]
+fn numbers_may_go_from_port_to_port() {
+    let mut cloud = crowd(SEGMENTS[0], 9, false);
+    let hv1 = "hv1".parse().unwrap();
+    let wired = cloud.compiler.local(&hv1).unwrap().clone();
+    let numbers: Vec<_> = wired.ports.values().copied().collect();
+    for turn in 1..numbers.len() {
+        let mut turned = wired.clone();
+        for (ofport, number) in turned.ports.values_mut().zip(numbers.iter().cycle().skip(turn)) {
+            *ofport = *number;
+        }
+        cloud.compiler.set_local(&hv1, turned);
+        cloud.poll();
+        for from in ["a-000", "a-001", "b-003"] {
+            assert_eq!(cloud.reaches(from, &broadcast(&cloud, from)), others(&cloud, from), "turn {turn}");
+        }
+    }
+}

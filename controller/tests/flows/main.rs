@@ -24,6 +24,8 @@ mod properties;
 mod reach;
 mod reference;
 mod routes;
+mod scale;
 mod scenarios;
+mod shared;
 mod tracing;
 mod world;

@@ -3,11 +3,11 @@
 use crate::{
     cloud::Cloud,
     reference::{Outcome, Reference},
-    world::{Choices, World},
+    world::{Choices, World, tweak},
 };
 use controller::{
     compile::{Delta, Desired, EncodedFlow},
-    model::{Change, ChassisId, NetworkId, Object, ObjectId, Port, PortId, validate},
+    model::{Change, ChassisId, Kind, NetworkId, Object, ObjectId, Port, PortId, validate},
     pipeline::UnitId,
     trace::{
         TraceError, TraceRequest,
@@ -44,11 +44,8 @@ fn worlds_are_valid() {
 }
 
 fn faults(model: &controller::model::Model) -> Vec<String> {
-    let objects: Vec<Object> = controller::model::Kind::ALL
-        .into_iter()
-        .flat_map(|kind| model.objects(kind))
-        .map(|record| record.spec)
-        .collect();
+    let objects: Vec<Object> =
+        Kind::ALL.into_iter().flat_map(|kind| model.objects(kind)).map(|record| record.spec).collect();
     let all = objects.iter().map(|object| (object.id(), Some(object))).collect();
     let view = validate::View::new(model, all);
     validate::check(&view, &validate::Index::new(model))
@@ -243,6 +240,17 @@ impl History {
         }
     }
 
+    /// Changes one thing of an object that is there.
+    fn tweak(&mut self, world: &World, choices: &mut Choices<'_>) {
+        let model = self.cloud.compiler.view().model();
+        // Mostly ports, as in life.
+        let kind = choices.pick(&Kind::ALL).filter(|_| choices.often(4)).unwrap_or(Kind::Port);
+        let ids: Vec<ObjectId> = model.ids(kind).collect();
+        let Some(record) = choices.pick(&ids).and_then(|id| model.get(&id)) else { return };
+        let changed = tweak(record.spec, &world.chassis, choices);
+        self.put(&changed);
+    }
+
     fn delete(&mut self, id: ObjectId) {
         if self.cloud.compiler.view().model().has(&id) {
             self.cloud.compiler.apply(&[Change::Delete(id)]);
@@ -292,7 +300,7 @@ impl History {
 
 #[test]
 fn increments_equal_recompute_after_every_step() {
-    bolero::check!().with_iterations(WORLDS).with_max_len(1024).for_each(|bytes: &[u8]| {
+    bolero::check!().with_iterations(WORLDS).for_each(|bytes: &[u8]| {
         let mut choices = Choices::new(bytes);
         let worlds = [World::new(&mut choices), World::new(&mut choices)];
         let objects: Vec<Object> = worlds.iter().flat_map(World::objects).collect();
@@ -302,18 +310,18 @@ fn increments_equal_recompute_after_every_step() {
         }
         history.cloud.wire();
         history.poll();
-        for _ in 0..60 {
-            if choices.is_empty() {
-                break;
-            }
+        for _ in 0..40 {
             match choices.below(8) {
-                0..=3 => history.put(&choices.pick(&objects).unwrap()),
-                4 | 5 => history.delete(choices.pick(&objects).unwrap().id()),
-                6 => {
+                0 => history.put(&choices.pick(&objects).unwrap()),
+                1 => history.delete(choices.pick(&objects).unwrap().id()),
+                2 => {
                     let chassis = choices.pick(&worlds[0].chassis).unwrap().id;
                     history.rewire(&chassis, &mut choices);
                 }
-                _ => history.poll(),
+                _ => history.tweak(&worlds[0], &mut choices),
+            }
+            if choices.often(6) {
+                history.poll();
             }
         }
         history.poll();
@@ -323,26 +331,27 @@ fn increments_equal_recompute_after_every_step() {
 /// Whatever came before: the same model, with the same keys, on the same switches gives the same flows.
 #[test]
 fn the_order_of_arrival_makes_no_difference() {
-    bolero::check!().with_iterations(WORLDS).with_max_len(1024).for_each(|bytes: &[u8]| {
+    bolero::check!().with_iterations(WORLDS).for_each(|bytes: &[u8]| {
         let mut choices = Choices::new(bytes);
         let world = World::new(&mut choices);
         let straight = cloud_of(&world);
         let model = straight.compiler.view().model();
-        let records: Vec<_> =
-            controller::model::Kind::ALL.into_iter().flat_map(|kind| model.objects(kind)).collect();
+        let records: Vec<_> = Kind::ALL.into_iter().flat_map(|kind| model.objects(kind)).collect();
         let mut crooked = Cloud::of([]);
         for chassis in model.chassis.keys() {
             crooked.compiler.add_chassis(chassis.clone());
         }
         let mut wiring: Vec<ChassisId> = model.chassis.keys().cloned().collect();
         let mut waiting = records.clone();
+        let mut detours = 30;
         while !(waiting.is_empty() && wiring.is_empty()) {
             match choices.below(8) {
                 0..=4 if !waiting.is_empty() => {
                     let record = waiting.swap_remove(choices.below(waiting.len()));
                     crooked.compiler.apply(&[Change::Put(record)]);
                 }
-                5 if !choices.is_empty() => {
+                5 if detours > 0 => {
+                    detours -= 1;
                     // It goes, and must come again.
                     let record = choices.pick(&records).unwrap();
                     crooked.compiler.apply(&[Change::Delete(record.spec.id())]);
@@ -353,7 +362,8 @@ fn the_order_of_arrival_makes_no_difference() {
                     let chassis = wiring.swap_remove(choices.below(wiring.len()));
                     crooked.compiler.set_local(&chassis, straight.wiring(&chassis));
                 }
-                7 if !choices.is_empty() => {
+                7 if detours > 0 => {
+                    detours -= 1;
                     crooked.poll();
                 }
                 _ => {
@@ -377,13 +387,14 @@ fn the_order_of_arrival_makes_no_difference() {
 /// Any bytes, by any port, through the tables of any model: the switch ends, and nothing panics.
 #[test]
 fn any_packet_ends() {
-    bolero::check!().with_iterations(WORLDS).with_max_len(1024).for_each(|bytes: &[u8]| {
+    bolero::check!().with_iterations(WORLDS).for_each(|bytes: &[u8]| {
         let mut choices = Choices::new(bytes);
         let world = World::new(&mut choices);
         let cloud = cloud_of(&world);
         let desired = cloud.compiler.desired(&world.chassis[0].id).unwrap();
         let switch = Switch::of(desired.flows(), desired.groups()).unwrap();
-        let mut frame: Vec<u8> = bytes.iter().rev().copied().chain([0; 14]).collect();
+        let len = 14 + choices.below(200);
+        let mut frame: Vec<u8> = (0..len).map(|_| u8::try_from(choices.below(256)).unwrap()).collect();
         for n in 0..40 {
             let port = OfPort(match choices.below(4) {
                 0 => u32::try_from(choices.below(8)).unwrap(),

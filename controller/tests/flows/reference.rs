@@ -3,12 +3,14 @@
 
 use crate::world::World;
 use controller::{
-    model::{ChassisId, Network, NetworkId, ObjectKey, Port, PortId, Router, RouterInterface, Segment},
+    model::{
+        ChassisId, Network, NetworkId, ObjectKey, Port, PortId, Router, RouterId, RouterInterface, Segment,
+    },
     pipeline::{ls_in::link_local, macs, punt::IcmpReason},
 };
 use ipnet::IpNet;
 use packet::MacAddr;
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 /// What may become of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,14 @@ pub struct Reference<'a> {
     source: IpAddr,
     to: IpAddr,
     outcomes: Vec<Outcome>,
+    /// Routers that had the packet, each with what was left of its time: routes in circles meet them again and again.
+    seen: BTreeSet<(RouterId, u8, usize)>,
+}
+
+/// A next hop.
+enum Next<'a> {
+    Port(&'a Port),
+    Router(&'a Router),
 }
 
 /// A router's leg with everything known.
@@ -52,7 +62,7 @@ impl<'a> Reference<'a> {
         ttl: u8,
     ) -> Option<Vec<Outcome>> {
         let chassis = from.chassis.as_ref().unwrap();
-        let mut this = Self { world, from, chassis, source, to, outcomes: Vec::new() };
+        let mut this = Self { world, from, chassis, source, to, outcomes: Vec::new(), seen: BTreeSet::new() };
         let subnet = world
             .subnets
             .iter()
@@ -79,6 +89,9 @@ impl<'a> Reference<'a> {
 
     /// A router has the packet.
     fn route(&mut self, router: &Router, ttl: u8, depth: usize) {
+        if !self.seen.insert((router.id.clone(), ttl, depth)) {
+            return;
+        }
         let legs = self.legs(router);
         let is_own = |leg: &Leg<'_>| leg.ip == self.to || leg.ip.is_ipv6() && self.to == link_local(leg.mac);
         if legs.iter().any(is_own) {
@@ -86,10 +99,6 @@ impl<'a> Reference<'a> {
         }
         if ttl <= 1 {
             return self.outcomes.push(Outcome::Refused(IcmpReason::TtlExceeded));
-        }
-        // Open vSwitch gives up on a packet that is routed 64 times within one switch.
-        if depth >= 63 {
-            return self.outcomes.push(Outcome::Lost);
         }
         let attached = legs.iter().find(|leg| leg.cidr.contains(&self.to));
         let mut routes: Vec<_> =
@@ -116,7 +125,7 @@ impl<'a> Reference<'a> {
             return self.outcomes.push(Outcome::Echoed { ttl: 64 });
         }
         let (source, to) = (self.to, self.source);
-        let mut back = Self { source, to, outcomes: Vec::new(), ..*self };
+        let mut back = Self { source, to, outcomes: Vec::new(), seen: BTreeSet::new(), ..*self };
         back.route(router, 65, depth);
         self.outcomes.extend(back.outcomes.into_iter().map(|outcome| match outcome {
             Outcome::Arrives { port, ttl, .. } if port == self.from.id => Outcome::Echoed { ttl },
@@ -126,23 +135,36 @@ impl<'a> Reference<'a> {
 
     /// Any of the next hops that is there.
     fn take(&mut self, router: &Router, legs: &[Leg<'_>], hops: &[IpAddr], ttl: u8, depth: usize) {
-        let mut any = false;
-        for hop in hops {
-            let Some(leg) = legs.iter().find(|leg| leg.cidr.contains(hop)) else { continue };
-            if let Some(port) = self.owner(&leg.network.id, *hop) {
-                if port.chassis.is_some() {
-                    any = true;
-                    self.over_link(&leg.network.id, port, ttl - 1, leg.mac);
+        let alive: Vec<(&Leg<'_>, Next<'_>)> = hops
+            .iter()
+            .filter_map(|hop| {
+                let leg = legs.iter().find(|leg| leg.cidr.contains(hop))?;
+                Some((leg, self.next(router, &leg.network.id, *hop)?))
+            })
+            .collect();
+        if alive.is_empty() {
+            return self.outcomes.push(Outcome::Refused(IcmpReason::NoHost));
+        }
+        // To choose takes Open vSwitch one step further into itself, and so does another router; it gives up on a packet
+        // that would go deeper than 64 steps.
+        let several = alive.len() > 1;
+        let depth = depth + usize::from(several);
+        for (leg, next) in alive {
+            match next {
+                Next::Port(port) if !several || depth < 64 => {
+                    self.over_link(&leg.network.id, port, ttl - 1, leg.mac)
                 }
-            } else if let Some(next) =
-                self.router_at(&leg.network.id, *hop).filter(|next| next.id != router.id)
-            {
-                any = true;
-                self.route(next, ttl - 1, depth + 1);
+                Next::Router(next) if depth < 64 => self.route(next, ttl - 1, depth + 1),
+                Next::Port(_) | Next::Router(_) => self.outcomes.push(Outcome::Lost),
             }
         }
-        if !any {
-            self.outcomes.push(Outcome::Refused(IcmpReason::NoHost));
+    }
+
+    /// Who has the address of a next hop.
+    fn next(&self, router: &Router, network: &NetworkId, hop: IpAddr) -> Option<Next<'a>> {
+        match self.owner(network, hop) {
+            Some(port) => port.chassis.is_some().then_some(Next::Port(port)),
+            None => self.router_at(network, hop).filter(|next| next.id != router.id).map(Next::Router),
         }
     }
 

@@ -10,20 +10,38 @@ use ipnet::IpNet;
 use packet::{MacAddr, VlanId, Vni};
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// Bytes that are decisions. When they are used up every decision is 0.
+/// Bytes that are decisions. When they are used up, more are made of them, so that a short input, too, makes a whole
+/// world; no input at all makes the least one.
 #[derive(Debug, Clone)]
-pub struct Choices<'a>(&'a [u8]);
+pub struct Choices<'a> {
+    bytes: &'a [u8],
+    more: u64,
+}
 
 impl<'a> Choices<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        // FNV-1a.
+        let hash = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let more = if bytes.is_empty() { 0 } else { bytes.iter().fold(0xcbf2_9ce4_8422_2325, hash) };
+        Self { bytes, more }
     }
 
     /// A number below `n`.
     pub fn below(&mut self, n: usize) -> usize {
-        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
-        self.0 = rest;
-        usize::from(*first) % n.max(1)
+        let byte = match self.bytes.split_first() {
+            Some((first, rest)) => {
+                self.bytes = rest;
+                *first
+            }
+            None => {
+                // Marsaglia's xorshift64: 0 stays 0.
+                self.more ^= self.more << 13;
+                self.more ^= self.more >> 7;
+                self.more ^= self.more << 17;
+                self.more.to_be_bytes()[0]
+            }
+        };
+        usize::from(byte) % n.max(1)
     }
 
     /// True in `of` of 8 cases.
@@ -34,10 +52,6 @@ impl<'a> Choices<'a> {
     pub fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
         let at = self.below(from.len());
         from.get(at).cloned()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -257,6 +271,62 @@ impl World {
     pub fn address(&self, interface: &RouterInterface) -> Option<IpAddr> {
         interface.ip.or(self.subnet(&interface.subnet).gateway_ip)
     }
+}
+
+/// An object with one thing changed, as operators change it.
+pub fn tweak(object: Object, chassis: &[Chassis], choices: &mut Choices<'_>) -> Object {
+    match object {
+        Object::Chassis(mut chassis) => {
+            match choices.below(3) {
+                0 => drop(chassis.encap_ips.pop()),
+                1 => chassis.encap_ips.reverse(),
+                _ => drop(chassis.bridge_mappings.pop_first()),
+            }
+            Object::Chassis(chassis)
+        }
+        Object::Network(mut network) => {
+            match (choices.below(3), network.segment.vni()) {
+                (0, Some(id)) => network.segment = Segment::Geneve { id },
+                (1, Some(id)) => network.segment = Segment::Gre { id },
+                _ => network.mtu = Some(1200 + u16::try_from(choices.below(9)).unwrap() * 50),
+            }
+            Object::Network(network)
+        }
+        Object::Subnet(mut subnet) => {
+            subnet.gateway_ip = choices.often(6).then(|| host(&subnet.cidr, 1 + choices.below(2) as u128));
+            Object::Subnet(subnet)
+        }
+        Object::Port(port) => Object::Port(tweak_port(port, chassis, choices)),
+        Object::Router(mut router) => {
+            match choices.below(4) {
+                0 => drop(router.interfaces.pop()),
+                1 => drop(router.routes.pop()),
+                2 => router.routes.iter_mut().for_each(|route| route.next_hops.truncate(1)),
+                _ => router.interfaces.iter_mut().for_each(|leg| leg.mac = Some(MacAddr([2, 0, 0, 0, 7, 1]))),
+            }
+            Object::Router(router)
+        }
+    }
+}
+
+fn tweak_port(mut port: Port, chassis: &[Chassis], choices: &mut Choices<'_>) -> Port {
+    match choices.below(8) {
+        0 | 1 => port.chassis = choices.pick(chassis).map(|chassis| chassis.id),
+        2 | 3 => port.chassis = None,
+        4 => port.mac = MacAddr([2, 0, 0, 0, 6, u8::try_from(choices.below(200)).unwrap()]),
+        5 => port.port_security = !port.port_security,
+        6 => drop(port.fixed_ips.pop()),
+        _ => {
+            // Takes over an address that was, or is, another's.
+            let ip = port.fixed_ips.first().map(|fixed| fixed.ip);
+            let shift =
+                |ip: IpAddr| IpNet::new(ip, 24).map(|net| host(&net.trunc(), 10 + choices.below(12) as u128));
+            if let Some(Ok(ip)) = ip.map(shift) {
+                port.allowed_address_pairs = vec![AddressPair { ip: ip.into(), mac: None }];
+            }
+        }
+    }
+    port
 }
 
 /// The `n`th address of a block.

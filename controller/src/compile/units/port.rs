@@ -67,12 +67,12 @@ fn security(sink: &mut Sink, ofport: OfPort, port: &Port, net: u32) {
     }
 }
 
-/// Who asks for an address of the port is told its MAC.
+/// Who asks for an address of the port is told its MAC, which for a shared one is not the port's.
 fn answers(view: &View, sink: &mut Sink, port: &Port, network: &Record<Network>) {
     let mut speaks_v6 = false;
-    for ip in owned(view, port) {
+    for (ip, mac) in stations(view, port) {
         speaks_v6 |= ip.is_ipv6();
-        ls_in::answer(sink, network.key.0, ip, port.mac, false);
+        ls_in::answer(sink, network.key.0, ip, mac, false);
     }
     if speaks_v6 {
         ls_in::answer(sink, network.key.0, ls_in::link_local(port.mac).into(), port.mac, false);
@@ -81,7 +81,7 @@ fn answers(view: &View, sink: &mut Sink, port: &Port, network: &Record<Network>)
 
 /// Every router of the chassis with an interface on a subnet of the port leads to it.
 fn host_routes(view: &View, chassis: &Chassis, sink: &mut Sink, port: &Port, network: &Record<Network>) {
-    for ip in owned(view, port) {
+    for (ip, mac) in stations(view, port) {
         let subnets = view.subnets_on(&network.spec.id).filter(|subnet| subnet.spec.cidr.contains(&ip));
         for router in subnets.flat_map(|subnet| view.routers_on_subnet(&subnet.spec.id)) {
             let leg = view.legs(router).find(|leg| leg.cidr.contains(&ip) && leg.network.key == network.key);
@@ -89,17 +89,18 @@ fn host_routes(view: &View, chassis: &Chassis, sink: &mut Sink, port: &Port, net
             if leg.ip == ip || is_overridden(&router.spec, leg.cidr, ip) {
                 continue;
             }
-            let next = Adjacency { net: network.key.0, src_mac: leg.mac, dst_mac: port.mac, vrf: None };
+            let next = Adjacency { net: network.key.0, src_mac: leg.mac, dst_mac: mac, vrf: None };
             lr_in::route(sink, router.key.0, ip.into(), &Target::Adjacency(next));
         }
     }
 }
 
-/// The addresses that are this port's and nobody else's.
-fn owned(view: &View, port: &Port) -> impl Iterator<Item = IpAddr> {
-    let is_owner =
-        move |ip: &IpAddr| view.owner(&port.network, *ip).is_some_and(|owner| owner.spec.id == port.id);
-    claimed(port).map(|(ip, _)| ip).filter(is_owner)
+/// The addresses that lead to this port, each with its MAC; of those that ports share, the ones that it stands for.
+fn stations(view: &View, port: &Port) -> impl Iterator<Item = (IpAddr, MacAddr)> {
+    claimed(port).filter_map(|(ip, _)| {
+        let station = view.station(&port.network, ip)?;
+        (station.port.spec.id == port.id).then_some((ip, station.mac))
+    })
 }
 
 /// A route that an operator wrote for part of an attached subnet beats the subnet (longest prefix), so the addresses

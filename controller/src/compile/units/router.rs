@@ -134,8 +134,8 @@ fn resolve(view: &View, router: &Record<Router>, legs: &[Leg<'_>], hop: IpAddr) 
     let leg = legs.iter().find(|leg| leg.cidr.contains(&hop))?;
     let network = leg.network;
     let via = |dst_mac, vrf| Adjacency { net: network.key.0, src_mac: leg.mac, dst_mac, vrf };
-    if let Some(port) = view.owner(&network.spec.id, hop) {
-        return port.spec.chassis.is_some().then(|| via(port.spec.mac, None));
+    if let Some(station) = view.station(&network.spec.id, hop) {
+        return station.port.spec.chassis.is_some().then(|| via(station.mac, None));
     }
     let others = view.routers_on(&network.spec.id).filter(|other| other.spec.id != router.spec.id);
     others.into_iter().find_map(|other| {
