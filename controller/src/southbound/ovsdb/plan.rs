@@ -141,11 +141,13 @@ impl<'a> Planner<'a> {
             .filter_map(|uuid| Some((*uuid, self.observed.controllers.get(uuid)?)))
             .collect();
         let ours = |row: &ControllerRow| row.role.is_some();
+        // Where somebody added our target twice: the row that needs no change, so that the next plan keeps the same one.
+        let fitness =
+            |row: &ControllerRow| (row.target == target, ours(row), self.controller_changes(row).is_empty());
         let kept = there
             .iter()
-            .find(|(_, row)| row.target == target && ours(row))
-            .or_else(|| there.iter().find(|(_, row)| row.target == target))
-            .or_else(|| there.iter().find(|(_, row)| ours(row)));
+            .filter(|(_, row)| row.target == target || ours(row))
+            .max_by_key(|(_, row)| fitness(row));
 
         match kept {
             Some((uuid, row)) => self.update("Controller", *uuid, self.controller_changes(row)),

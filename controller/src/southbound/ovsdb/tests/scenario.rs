@@ -367,7 +367,6 @@ fn plans_that_come_late_harm_nobody() {
 
 /// The same on a real server, which must agree with the one in memory about every step.
 #[test]
-#[ignore = "in some histories with AddController the two still differ: find out which is right"]
 fn the_database_in_memory_does_what_the_real_one_does() {
     let Some(server) = server::start() else { return };
     let runtime = runtime();
