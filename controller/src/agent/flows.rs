@@ -318,9 +318,7 @@ impl<'a, 'b> Serve<'a, 'b> {
 
     /// So many plans are done with.
     fn settle(&self, plans: usize) {
-        self.task
-            .board
-            .update(self.task.chassis, |status| status.pending = status.pending.saturating_sub(plans));
+        self.task.board.update(self.task.chassis, |status| status.settle(plans));
     }
 
     fn concerns_us(&mut self, work: &Work) -> bool {
@@ -333,7 +331,6 @@ impl<'a, 'b> Serve<'a, 'b> {
 
     async fn finish(&mut self, done: Done) -> Result<(), End> {
         let Done { applied: Applied { adds, deletes, refused }, plans, kinds, since } = done;
-        self.settle(plans);
         let took = since.elapsed();
         let chassis = self.task.chassis;
         for why in kinds.iter().filter(|why| **why != Why::Change) {
@@ -365,12 +362,14 @@ impl<'a, 'b> Serve<'a, 'b> {
             self.refused = true;
             self.audit_at = Instant::now() + self.retry;
             self.retry = (self.retry * 2).min(RETRY_MAX);
-            ask(self.task.asks, Ask::Refused { chassis: chassis.clone(), refused }).await?;
+            ask(self.task.asks, Ask::Refused { chassis: chassis.clone(), refused, plans }).await?;
         } else if compared && self.refused {
             // Everything was compared, and all of it is there now.
             self.refused = false;
             self.retry = RETRY_MIN;
-            ask(self.task.asks, Ask::Refused { chassis: chassis.clone(), refused }).await?;
+            ask(self.task.asks, Ask::Refused { chassis: chassis.clone(), refused, plans }).await?;
+        } else {
+            self.settle(plans);
         }
         Ok(())
     }

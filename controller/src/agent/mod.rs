@@ -19,6 +19,8 @@ mod planner;
 mod ports;
 mod status;
 mod switchboard;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     model::{ChassisId, Revision},
@@ -163,7 +165,7 @@ pub async fn start(config: AgentConfig, store: &Store) -> Result<AgentHandle, Ag
         tasks.spawn(flows.run());
     }
     for listener in listeners {
-        tasks.spawn(switchboard::listen(listener, calls.clone()));
+        tasks.spawn(switchboard::listen(listener, calls.clone(), Arc::clone(&board)));
     }
     tasks.spawn(switchboard::run(calls_rx));
     tasks.spawn(planner.run(asks_rx, subscription));

@@ -47,8 +47,8 @@ pub(super) enum Ask {
     Repair { chassis: ChassisId, touched: Touched, session: u64, since: Instant },
     /// Tell the sender of a packet why it cannot go on.
     Answer { chassis: ChassisId, punt: Punt, frame: Vec<u8>, switch: Switch },
-    /// A switch refused some of what it was told.
-    Refused { chassis: ChassisId, refused: Vec<Refused> },
+    /// A switch refused some of what it was told by so many plans, which are done with when that is known.
+    Refused { chassis: ChassisId, refused: Vec<Refused>, plans: usize },
     /// Something about the state of the compiler.
     Query(Box<dyn FnOnce(&Compiler) + Send>),
 }
@@ -214,7 +214,7 @@ impl Planner {
             Ask::Answer { chassis, punt, frame, switch } => {
                 self.answer_packet(&chassis, &punt, &frame, &switch)
             }
-            Ask::Refused { chassis, refused } => self.note_refused(&chassis, &refused),
+            Ask::Refused { chassis, refused, plans } => self.note_refused(&chassis, &refused, plans),
             Ask::Query(query) => query(&self.compiler),
         }
     }
@@ -241,7 +241,7 @@ impl Planner {
     }
 
     /// Names what a switch refused, in the log and in the status. An empty list takes back what was said before.
-    fn note_refused(&self, chassis: &ChassisId, refused: &[Refused]) {
+    fn note_refused(&self, chassis: &ChassisId, refused: &[Refused], plans: usize) {
         let view = self.compiler.view();
         let name = |refused: &Refused| {
             let Refused { what, why } = refused;
@@ -270,6 +270,7 @@ impl Planner {
                 tracing::warn!(%chassis, "{text}");
             }
             status.refused = texts.into_iter().collect();
+            status.settle(plans);
         });
     }
 

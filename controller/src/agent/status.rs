@@ -9,11 +9,14 @@ use crate::{
 use packet::DatapathId;
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// The state of every chassis. Each task writes its own parts.
 #[derive(Debug)]
@@ -21,7 +24,12 @@ pub(super) struct Board {
     chassis: Mutex<BTreeMap<ChassisId, Status>>,
     /// The last change of the model that the counts are of.
     revision: AtomicU64,
+    /// The last connection that came to nothing before it was known whose it is.
+    failed: Mutex<Option<(Instant, String)>>,
 }
+
+/// Failed connections are told of for so long; a switch tries again every second or so.
+const FAILED_SHOWN: Duration = Duration::from_secs(20);
 
 /// The parts of one chassis' status.
 #[derive(Debug, Default)]
@@ -45,6 +53,8 @@ pub(super) struct Status {
     pub(super) refused: Vec<String>,
     /// What else keeps the switch from being as it shall be.
     pub(super) trouble: Option<String>,
+    /// The newest revision that the switch was seen to hold in full.
+    held: Revision,
 }
 
 /// Which bound ports are there.
@@ -64,13 +74,28 @@ impl Board {
             };
             (id, status)
         };
-        Self { chassis: Mutex::new(chassis.map(begin).collect()), revision: AtomicU64::new(0) }
+        Self {
+            chassis: Mutex::new(chassis.map(begin).collect()),
+            revision: AtomicU64::new(0),
+            failed: Mutex::new(None),
+        }
     }
 
     pub(super) fn update(&self, chassis: &ChassisId, change: impl FnOnce(&mut Status)) {
         if let Some(status) = self.lock().get_mut(chassis) {
             change(status);
         }
+    }
+
+    /// Notes that somebody who may be a switch did not get as far as to say which.
+    pub(super) fn note_failed(&self, peer: &str, why: impl fmt::Display) {
+        let text = format!("a connection from {peer} failed: {why}");
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), text));
+    }
+
+    fn failed(&self) -> Option<String> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.as_ref().filter(|(at, _)| at.elapsed() < FAILED_SHOWN).map(|(_, text)| text.clone())
     }
 
     pub(super) fn set_revision(&self, revision: Revision) {
@@ -82,12 +107,19 @@ impl Board {
         let known = self.revision.load(Ordering::Acquire);
         let behind = (known < newest.0)
             .then(|| format!("changes up to revision {} are still to be compiled, {known} is", newest.0));
-        let show = |(id, status): (&ChassisId, &Status)| {
+        let failed = self.failed();
+        let show = |(id, status): (&ChassisId, &mut Status)| {
+            if status.is_in_step() {
+                status.held = Revision(known);
+            }
             let mut shown = status.show(id);
             shown.errors.extend(behind.clone());
+            if let (Link::Disconnected { why }, Some(failed)) = (&mut shown.openflow, &failed) {
+                *why = format!("{why}; {failed}");
+            }
             shown
         };
-        self.lock().iter().map(show).collect()
+        self.lock().iter_mut().map(show).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ChassisId, Status>> {
@@ -96,6 +128,18 @@ impl Board {
 }
 
 impl Status {
+    /// So many plans are done with.
+    pub(super) fn settle(&mut self, plans: usize) {
+        self.pending = self.pending.saturating_sub(plans);
+    }
+
+    /// Whether the switch holds everything that is compiled.
+    fn is_in_step(&self) -> bool {
+        let is_connected = self.ovsdb_trouble.is_none() && self.openflow_trouble.is_none();
+        let is_whole = self.refused.is_empty() && self.absent.is_empty() && self.trouble.is_none();
+        is_connected && is_whole && self.pending == 0
+    }
+
     fn show(&self, id: &ChassisId) -> ChassisStatus {
         let pending =
             (self.pending > 0).then(|| format!("{} changes are on their way to the switch", self.pending));
@@ -103,6 +147,7 @@ impl Status {
             [&self.warnings[..], &self.refused, &self.absent, self.trouble.as_slice(), pending.as_slice()];
         ChassisStatus {
             id: id.clone(),
+            revision: self.held,
             ovsdb: link(self.ovsdb_trouble.as_ref()),
             openflow: link(self.openflow_trouble.as_ref()),
             datapath_id: self.datapath_id,

@@ -1,12 +1,13 @@
 //! Joins switches that connect with the chassis they belong to.
 
+use super::status::Board;
 use crate::{
     model::ChassisId,
     southbound::openflow::{Incoming, Listener, Session, open},
 };
 use openflow::Config;
 use packet::DatapathId;
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 /// How long a switch that is not known yet may wait: a bridge is often quicker than the news of it from its database.
@@ -15,6 +16,10 @@ const GRACE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that have not said who they are. More wait in the socket's queue.
 const MAX_HANDSHAKES: usize = 256;
+
+/// What a failed TLS handshake mostly is about.
+const CERTIFICATES: &str =
+    "`ovs-vsctl get-ssl` names the certificates there, `[tls]` of the configuration ours";
 
 /// What the switchboard hears.
 #[derive(Debug)]
@@ -26,14 +31,14 @@ pub(super) enum Call {
 }
 
 /// Accepts on one address, for ever.
-pub(super) async fn listen(listener: Listener, calls: mpsc::Sender<Call>) {
+pub(super) async fn listen(listener: Listener, calls: mpsc::Sender<Call>, board: Arc<Board>) {
     tracing::info!(address = %listener.local_addr(), "waiting for switches");
     let mut handshakes = JoinSet::new();
     loop {
         tokio::select! {
             incoming = listener.accept(), if handshakes.len() < MAX_HANDSHAKES => match incoming {
                 Ok(incoming) => {
-                    handshakes.spawn(handshake(incoming, calls.clone()));
+                    handshakes.spawn(handshake(incoming, calls.clone(), Arc::clone(&board)));
                 }
                 Err(error) => {
                     tracing::warn!(address = %listener.local_addr(), %error, "cannot accept");
@@ -45,18 +50,24 @@ pub(super) async fn listen(listener: Listener, calls: mpsc::Sender<Call>) {
     }
 }
 
-async fn handshake(incoming: Incoming, calls: mpsc::Sender<Call>) {
+async fn handshake(incoming: Incoming, calls: mpsc::Sender<Call>, board: Arc<Board>) {
     let peer = incoming.peer.clone();
     let stream = match incoming.open().await {
         Ok(stream) => stream,
-        Err(error) => return tracing::warn!(peer, %error, "connection refused before openflow"),
+        Err(error) => {
+            board.note_failed(&peer, format!("{error} ({CERTIFICATES})"));
+            return tracing::warn!(peer, %error, "connection refused before openflow");
+        }
     };
     match open(stream, &peer, Config::default()).await {
         Ok(session) => {
             // Nobody listens only when everything stops.
             let _ = calls.send(Call::Connected(session)).await;
         }
-        Err(end) => tracing::warn!(peer, %end, "no openflow session"),
+        Err(end) => {
+            board.note_failed(&peer, &end);
+            tracing::warn!(peer, %end, "no openflow session");
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! `dragonflow apply` and `dragonflow delete`.
 
-use super::{CliError, Client, Done, Format, Out, Tone, parse_kind};
+use super::{CliError, Client, Done, Format, Out, Tone, parse_kind, wait::wait};
 use crate::{
     model::{Kind, Object, ObjectId, topology::Topology},
     northbound::{DeleteRequest, Difference, ObjectRef},
 };
-use std::io::{self, Read as _, Write as _};
+use std::{
+    io::{self, Read as _, Write as _},
+    time::Duration,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ApplyArgs {
@@ -21,6 +24,12 @@ pub(super) struct ApplyArgs {
     /// Delete every object that the file does not name.
     #[arg(long)]
     prune: bool,
+    /// Wait until every switch of the controller holds it; exits 3 if that takes too long.
+    #[arg(long, conflicts_with = "dry_run")]
+    wait: bool,
+    /// How many seconds to wait at most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "wait")]
+    timeout: u64,
     /// How to show the difference.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -53,7 +62,11 @@ pub(super) async fn apply(args: &ApplyArgs, client: &Client, out: &mut Out) -> R
     let query =
         [flag("dry_run", args.dry_run), flag("strict", args.strict), flag("prune", args.prune)].join("&");
     let difference: Difference = client.post(&format!("/v1/apply?{query}"), &topology).await?;
-    show(&difference, args.output, out)
+    let done = show(&difference, args.output, out)?;
+    if args.wait {
+        return wait(difference.revision, Duration::from_secs(args.timeout), client, out).await;
+    }
+    Ok(done)
 }
 
 pub(super) async fn delete(args: &DeleteArgs, client: &Client, out: &mut Out) -> Result<Done, CliError> {

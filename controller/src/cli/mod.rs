@@ -1,7 +1,7 @@
 //! The command line: `dragonflow controller` is the daemon, everything else talks to it.
 //!
 //! Exit codes: 0 done; 1 refused or failed; 2 wrong usage or configuration; 3 the controller answers but is not
-//! healthy (`status`); 4 the controller cannot be reached.
+//! healthy (`status`), or not in time (`apply --wait`); 4 the controller cannot be reached.
 
 mod apply;
 mod client;
@@ -12,9 +12,10 @@ mod get;
 mod show;
 mod status;
 mod table;
+mod wait;
 
 use crate::{
-    model::{Kind, topology::TopologyError},
+    model::{Kind, Revision, topology::TopologyError},
     northbound::{ErrorBody, with_sources},
 };
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -22,6 +23,7 @@ use client::{Client, Server};
 use std::{
     io::{self, IsTerminal, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 /// Distributed routing and switching on Open vSwitch.
@@ -36,7 +38,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 wrong usage or configuration; 3 the controller \
-                          is not healthy; 4 the controller cannot be reached.";
+                          is not healthy, or was not in time (apply --wait); 4 the controller cannot be reached.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -84,15 +86,17 @@ enum CliError {
     Refused(ErrorBody),
     #[error("the controller at {server} answered what no controller answers: {why}")]
     NotOurs { server: Server, why: String },
-    #[error("{name}: {source}")]
+    #[error("{name}")]
     Topology { name: String, source: TopologyError },
-    #[error("cannot read {name}: {source}")]
+    #[error("cannot read {name}")]
     Read { name: String, source: io::Error },
     #[error("{error}")]
     Usage { error: String, hint: String },
     #[error("{error}")]
     Daemon { error: String, hint: String },
-    #[error("cannot write the answer: {0}")]
+    #[error("not every chassis is at revision {} after {patience:?}: {missing}", .revision.0)]
+    NotInTime { revision: Revision, patience: Duration, missing: String },
+    #[error("cannot write the answer")]
     Output(#[from] io::Error),
 }
 
@@ -101,6 +105,7 @@ impl CliError {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => 4,
             Self::Usage { .. } => 2,
+            Self::NotInTime { .. } => 3,
             _ => 1,
         }
     }
@@ -120,6 +125,9 @@ impl CliError {
             }
             Self::Read { .. } => "check the name, or give - to read standard input".into(),
             Self::Usage { hint, .. } | Self::Daemon { hint, .. } => hint.clone(),
+            Self::NotInTime { .. } => {
+                "nothing was undone, and the controller goes on; `dragonflow status` shows how it is".into()
+            }
             Self::Output(_) => "check where the output goes".into(),
         }
     }

@@ -42,7 +42,7 @@ impl ApiError {
     }
 
     pub(super) fn no_such(object: &ObjectId) -> Self {
-        let list = format!("GET /v1/{} lists what there is", object.kind().plural());
+        let list = format!("the list of {} shows what there is", object.kind().plural());
         Self::new(StatusCode::NOT_FOUND, format!("there is no {object}"), list).of(object)
     }
 
@@ -137,7 +137,7 @@ impl From<ExplainError> for ApiError {
     fn from(error: ExplainError) -> Self {
         let (status, hint) = match &error {
             ExplainError::NotServed(_) => {
-                (StatusCode::NOT_FOUND, "GET /v1/status lists the chassis served here")
+                (StatusCode::NOT_FOUND, "the status shows which chassis are served here")
             }
             ExplainError::NoPort(_) => {
                 (StatusCode::NOT_FOUND, "put the port, with a chassis that is served here")
@@ -146,7 +146,7 @@ impl From<ExplainError> for ApiError {
                 (StatusCode::BAD_REQUEST, "describe a packet that the port can send")
             }
             ExplainError::Unreachable { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "GET /v1/status says how the chassis is connected")
+                (StatusCode::SERVICE_UNAVAILABLE, "the status shows how the chassis is connected")
             }
         };
         Self::new(status, error, hint)

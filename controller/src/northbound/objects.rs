@@ -15,13 +15,13 @@ use axum::{
     body::Bytes,
     extract::{
         Path, Query, State,
-        rejection::{BytesRejection, QueryRejection},
+        rejection::{BytesRejection, PathRejection, QueryRejection},
     },
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{ops::Bound, str::FromStr};
+use serde::{Deserialize, Serialize};
+use std::{error::Error as _, ops::Bound, str::FromStr};
 use utoipa::IntoParams;
 
 /// Which part of a list.
@@ -68,10 +68,10 @@ pub(super) struct ApplyQuery {
 
 pub(super) async fn list(
     State(api): State<Api>,
-    Path(kind): Path<String>,
+    kind: Result<Path<String>, PathRejection>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let kind = kind_of(&kind)?;
+    let kind = kind_of(&named(kind)?)?;
     let query = checked(query)?;
     blocking(move || list_kind(&api, kind, &query)).await
 }
@@ -112,8 +112,9 @@ where
 
 pub(super) async fn get(
     State(api): State<Api>,
-    Path((kind, id)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<Record<serde_json::Value>>, ApiError> {
+    let (kind, id) = named(path)?;
     let id = ObjectId::new(kind_of(&kind)?, &id)?;
     let record = api.store.read().model.get(&id).ok_or_else(|| ApiError::no_such(&id))?;
     Ok(Json(record.map(|object| spec(&object))))
@@ -121,9 +122,10 @@ pub(super) async fn get(
 
 pub(super) async fn put(
     State(api): State<Api>,
-    Path((kind, id)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
+    let (kind, id) = named(path)?;
     let id = ObjectId::new(kind_of(&kind)?, &id)?;
     let object = parse_object(&id, &body?)?;
     let outcome = commit(api, Transaction::put([object])).await?;
@@ -139,9 +141,10 @@ pub(super) async fn put(
 
 pub(super) async fn delete(
     State(api): State<Api>,
-    Path((kind, id)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     query: Result<Query<DeleteQuery>, QueryRejection>,
 ) -> Result<Json<Written>, ApiError> {
+    let (kind, id) = named(path)?;
     let id = ObjectId::new(kind_of(&kind)?, &id)?;
     let query = checked(query)?;
     let transaction = Transaction { dry_run: query.dry_run, ..Transaction::delete([id.clone()]) };
@@ -204,7 +207,8 @@ pub(super) async fn delete_batch(
 ) -> Result<Response, ApiError> {
     let (query, body) = (checked(query)?, body?);
     blocking(move || {
-        let request: DeleteRequest = parse(&body)?;
+        let request: DeleteRequest = serde_json::from_slice(&body)
+            .map_err(|error| bad_json(format!("not a list of objects: {error}")))?;
         let ids = request.objects.iter().map(|object| ObjectId::new(object.kind, &object.id));
         let transaction = Transaction::delete(ids.collect::<Result<Vec<_>, _>>()?);
         let dangling = query.dangling();
@@ -264,8 +268,8 @@ pub(super) fn spec(object: &Object) -> serde_json::Value {
 
 /// A body may leave out the id, which the path has.
 fn parse_object(id: &ObjectId, body: &[u8]) -> Result<Object, ApiError> {
-    let of = |error: ApiError| error.of(id);
-    let mut fields: serde_json::Map<String, serde_json::Value> = parse(body).map_err(of)?;
+    let fields = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
+    let mut fields = fields.map_err(|error| bad_json(format!("{id}: {error}")).of(id))?;
     let said = fields.entry("id").or_insert_with(|| id.as_str().into());
     if said.as_str() != Some(id.as_str()) {
         let error = format!("{id}: the body has id {said}");
@@ -284,10 +288,6 @@ fn parse_object(id: &ObjectId, body: &[u8]) -> Result<Object, ApiError> {
     object.map_err(|error| bad_json(format!("{id}: {error}")).of(id))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(bad_json)
-}
-
 fn bad_json(error: impl ToString) -> ApiError {
     ApiError::bad_request(error, "send JSON as described in /v1/openapi.json")
 }
@@ -300,7 +300,18 @@ impl From<BytesRejection> for ApiError {
 
 pub(super) fn checked<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
     let hint = "parameters are described in /v1/openapi.json";
-    query.map(|Query(query)| query).map_err(|rejection| ApiError::bad_request(rejection.body_text(), hint))
+    query.map(|Query(query)| query).map_err(|rejection| {
+        // Its own text is for programmers.
+        let why = rejection.source().map_or_else(|| rejection.body_text(), ToString::to_string);
+        ApiError::bad_request(format!("bad query: {why}"), hint)
+    })
+}
+
+/// What the path names; octets that are no text name nothing.
+pub(super) fn named<T>(path: Result<Path<T>, PathRejection>) -> Result<T, ApiError> {
+    let hint = "paths are described in /v1/openapi.json";
+    path.map(|Path(named)| named)
+        .map_err(|_| ApiError::bad_request("the path is not UTF-8 when its escapes are resolved", hint))
 }
 
 async fn commit(api: Api, transaction: Transaction) -> Result<Outcome, ApiError> {

@@ -2,7 +2,7 @@
 //!
 //! The agent implements these; the API and the command line only show the answers.
 
-use crate::model::{ChassisId, PortId};
+use crate::model::{ChassisId, PortId, Revision};
 use futures::future::BoxFuture;
 use packet::{DatapathId, MacAddr};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,9 @@ pub struct Reconciled {
 pub struct ChassisStatus {
     /// Which.
     pub id: ChassisId,
+    /// The newest revision of the model that was seen to be on its switch in full.
+    #[serde(default)]
+    pub revision: Revision,
     /// The connection to its ovsdb-server.
     pub ovsdb: Link,
     /// The connection from its ovs-vswitchd.

@@ -3,13 +3,16 @@
 use super::{
     Api, ChassisStatus, Flows, Link, Trace, TraceRequest,
     error::ApiError,
-    objects::{blocking, checked},
+    objects::{blocking, checked, named},
     types::{ErrorBody, PendingRef, Status},
 };
 use crate::model::{ChassisId, Kind};
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::header,
     response::IntoResponse,
 };
@@ -98,8 +101,11 @@ pub(super) async fn trace(
         (status = 503, description = "The chassis did not answer", body = ErrorBody),
     )
 )]
-pub(super) async fn flows(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Flows>, ApiError> {
-    let id: ChassisId = id.parse()?;
+pub(super) async fn flows(
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<Flows>, ApiError> {
+    let id: ChassisId = named(path)?.parse()?;
     Ok(Json(api.explain.flows(id).await?))
 }
 
@@ -132,13 +138,19 @@ fn metrics_of(status: &Status) -> String {
         let label = |link| format!("chassis=\"{}\",link=\"{link}\"", c.id);
         [(label("ovsdb"), up(&c.ovsdb)), (label("openflow"), up(&c.openflow))]
     });
-    let metrics: [(&str, &str, &str, Samples); 12] = [
+    let metrics: [(&str, &str, &str, Samples); 13] = [
         ("healthy", "gauge", "1 if nothing is wrong.", one(f64::from(u8::from(status.healthy)))),
         ("uptime_seconds", "gauge", "Time since the controller started.", one(status.uptime_s as f64)),
         ("revision", "counter", "Revision of the model.", one(status.revision.0 as f64)),
         ("objects", "gauge", "Objects in the model.", counts),
         ("pending_references", "gauge", "References that point nowhere.", one(status.pending_count as f64)),
         ("link_up", "gauge", "1 if the connection stands.", links.collect()),
+        (
+            "chassis_revision",
+            "gauge",
+            "Revision of the model that the chassis holds in full.",
+            each(|c| c.revision.0 as f64),
+        ),
         ("flows", "gauge", "Flows of a chassis.", each(|c| c.flows as f64)),
         ("groups", "gauge", "Groups of a chassis.", each(|c| c.groups as f64)),
         ("ports_wired", "gauge", "Bound ports whose interface is there.", each(|c| c.ports_wired as f64)),

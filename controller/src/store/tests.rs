@@ -156,7 +156,7 @@ fn any_history_is_kept() {
 
 #[test]
 fn any_history_is_kept_over_restarts() {
-    bolero::check!().with_type::<[Vec<Step>; 2]>().with_iterations(60).for_each(|[before, after]| {
+    bolero::check!().with_type::<[Vec<Step>; 2]>().with_iterations(25).for_each(|[before, after]| {
         let disk = OnDisk::new();
         let store = disk.open(KEEP);
         assert_eq!(store.round(), 1);

@@ -7,7 +7,11 @@
 mod bundle;
 mod endpoint;
 mod session;
+#[cfg(test)]
+pub(crate) mod sim;
 mod switch;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use endpoint::{AddrError, DEFAULT_PORT, DialAddr, Incoming, ListenAddr, ListenError, Listener, Stream};
