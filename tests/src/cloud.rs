@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -18,6 +19,9 @@ use crate::{Hypervisor, Lab, LabOptions, Process, Vm, VmSpec, wait_for};
 /// How long anything may take before a test gives up; nothing is measured by it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where the controller listens for switches, in the run directory of each.
+const SOCKET: &str = "dragonflow.sock";
+
 /// A topology that is up and running.
 #[derive(Debug)]
 pub struct Cloud {
@@ -28,6 +32,7 @@ pub struct Cloud {
     topology: Value,
     controller: Option<Process>,
     starts: u32,
+    openflow_socket: String,
     // Last: everything above lives in it.
     lab: Lab,
 }
@@ -62,7 +67,15 @@ impl Cloud {
             set_default(chassis, "bridge_mappings", json!({"physnet1": "br-ex"}));
             hosts.insert(id, host);
         }
-        let mut cloud = Self { hosts, vms: BTreeMap::new(), topology, controller: None, starts: 0, lab };
+        let mut cloud = Self {
+            hosts,
+            vms: BTreeMap::new(),
+            topology,
+            controller: None,
+            starts: 0,
+            openflow_socket: SOCKET.into(),
+            lab,
+        };
         for port in objects(&cloud.topology, "ports").cloned().collect::<Vec<_>>() {
             if port.get("chassis").is_some() {
                 cloud.add_vm(&port)?;
@@ -174,11 +187,23 @@ impl Cloud {
     /// # Errors
     /// It cannot be started, or does not answer.
     pub fn start_controller(&mut self) -> Result<()> {
+        self.start_controller_by(&[])
+    }
+
+    /// The same by another program, whose arguments end with the controller's command.
+    ///
+    /// # Errors
+    /// As [`Self::start_controller`].
+    pub fn start_controller_by(&mut self, program: &[&str]) -> Result<()> {
         ensure!(self.controller.is_none(), "the controller runs already");
         let config = self.file("dragonflow.toml");
         fs::write(&config, self.config())?;
-        let mut command = Command::new(dragonflow()?);
-        command.arg("controller").arg("--config").arg(config);
+        let dragonflow = dragonflow()?;
+        let words = program.iter().map(OsStr::new).chain([dragonflow.as_os_str()]);
+        let words: Vec<&OsStr> = words.collect();
+        let (first, rest) = words.split_first().context("there is the controller at least")?;
+        let mut command = Command::new(first);
+        command.args(rest).arg("controller").arg("--config").arg(config);
         self.starts += 1;
         self.controller = Some(self.lab.spawn(&format!("controller-{}", self.starts), command)?);
         wait_for("the controller to answer", PATIENCE, || {
@@ -192,18 +217,33 @@ impl Cloud {
     fn config(&self) -> String {
         let (mut listen, mut chassis) = (Vec::new(), String::new());
         for (id, host) in &self.hosts {
-            let socket = format!("unix:{}", host.rundir().join("dragonflow.sock").display());
+            let socket = |name: &str| format!("unix:{}", host.rundir().join(name).display());
             chassis += &format!(
-                "\n[[chassis]]\nid = {id:?}\novsdb = \"unix:{}\"\ndatapath_type = \"netdev\"\nopenflow_target = {socket:?}\n",
-                host.db_sock().display()
+                "\n[[chassis]]\nid = {id:?}\novsdb = \"unix:{}\"\ndatapath_type = \"netdev\"\nopenflow_target = {:?}\n",
+                host.db_sock().display(),
+                socket(&self.openflow_socket)
             );
-            listen.push(socket);
+            listen.push(socket(SOCKET));
         }
-        let store = self.file("store.redb");
+        let store = self.file("store/store.redb");
         let api = self.api();
         format!(
             "[store]\npath = {store:?}\n\n[api]\nlisten = [{api:?}]\n\n[openflow]\nlisten = {listen:?}\n{chassis}"
         )
+    }
+
+    /// Lets switches connect to another socket in their run directories than the controller's, `dragonflow.sock`:
+    /// something that stands between the two. For controllers that are started later.
+    pub fn set_openflow_socket(&mut self, name: &str) {
+        self.openflow_socket = name.into();
+    }
+
+    /// The controller's process id.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn controller_pid(&self) -> Result<u32> {
+        Ok(self.controller.as_ref().context("the controller does not run")?.pid())
     }
 
     /// Kills the controller with SIGKILL.

@@ -21,6 +21,7 @@ mod netns;
 mod nic;
 mod ovs;
 mod ping;
+pub mod pki;
 mod ports;
 mod process;
 pub mod show;

@@ -1,6 +1,6 @@
 //! OpenFlow sessions with a real switch.
 
-use std::{path::Path, process::Command, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use controller::{
@@ -12,7 +12,7 @@ use controller::{
         SwitchEvent, TlsFiles, open,
     },
 };
-use lab::{Daemon, Hypervisor, Lab, run};
+use lab::{Daemon, Hypervisor, Lab, pki::Pki};
 use openflow::{
     Action, Bucket, Config, Field, Flow, Group, GroupId, GroupType, Instruction, Match, SubField, TableId,
     message::PacketOut,
@@ -374,58 +374,27 @@ fn packets_come_in_with_registers_and_go_out() -> Result<()> {
 #[test]
 fn a_session_over_tls_needs_a_certificate_of_our_authority() -> Result<()> {
     let (lab, hypervisor, _) = rig("oftls")?;
-    let dir = lab.dir();
-    for authority in ["ca", "other-ca"] {
-        openssl(
-            &dir,
-            &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj"],
-            authority,
-            &[],
-        )?;
-    }
-    for (name, authority) in [("controller", "ca"), ("switch", "ca"), ("stranger", "other-ca")] {
-        openssl(
-            &dir,
-            &["req", "-newkey", "rsa:2048", "-nodes", "-subj"],
-            name,
-            &["-out", &format!("{name}.csr")],
-        )?;
-        let extensions = dir.join("v3.ext");
-        std::fs::write(&extensions, "basicConstraints=CA:FALSE\n")?;
-        let sign = ["x509", "-req", "-days", "2", "-CAcreateserial", "-extfile", "v3.ext"];
-        run(Command::new("openssl").current_dir(&dir).args(sign).args([
-            "-in".into(),
-            format!("{name}.csr"),
-            "-CA".into(),
-            format!("{authority}.pem"),
-            "-CAkey".into(),
-            format!("{authority}.key"),
-            "-out".into(),
-            format!("{name}.pem"),
-        ]))?;
-    }
-    let file = |name: &str| dir.join(name).display().to_string();
+    let pki = Pki::new(&lab.dir())?;
     let tls = TlsFiles {
-        private_key: dir.join("controller.key"),
-        certificate: dir.join("controller.pem"),
-        ca_certificate: dir.join("ca.pem"),
+        private_key: pki.path("controller.key"),
+        certificate: pki.path("controller.pem"),
+        ca_certificate: pki.path("ca.pem"),
+    };
+    let set_ssl = |name: &str| {
+        let args = pki.set_ssl(name, "ca");
+        hypervisor.ovs_vsctl(&args.each_ref().map(String::as_str))
     };
     hypervisor.netns().within(|| {
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
             let listener = Listener::bind(&"pssl:0:127.0.0.1".parse()?, Some(&tls)).await?;
             let ListenAddr::Ssl(at) = listener.local_addr() else { anyhow::bail!("not ssl") };
 
-            hypervisor.ovs_vsctl(&[
-                "set-ssl",
-                &file("stranger.key"),
-                &file("stranger.pem"),
-                &file("ca.pem"),
-            ])?;
+            set_ssl("stranger")?;
             hypervisor.ovs_vsctl(&["set-controller", "br-int", &format!("ssl:{at}")])?;
             let stranger = timeout(PATIENCE, listener.accept()).await??.open().await;
             ensure!(stranger.is_err(), "a certificate of another authority was accepted");
 
-            hypervisor.ovs_vsctl(&["set-ssl", &file("switch.key"), &file("switch.pem"), &file("ca.pem")])?;
+            set_ssl("switch")?;
             let stream = loop {
                 // The last attempts of the stranger may still come.
                 match timeout(PATIENCE, listener.accept()).await??.open().await {
@@ -440,12 +409,4 @@ fn a_session_over_tls_needs_a_certificate_of_our_authority() -> Result<()> {
             Ok(())
         })
     })
-}
-
-/// Runs openssl with `before`, a subject, a key file and `after`; an authority's certificate goes to `NAME.pem`.
-fn openssl(dir: &Path, before: &[&str], name: &str, after: &[&str]) -> Result<()> {
-    let (subject, key, out) = (format!("/CN={name}"), format!("{name}.key"), format!("{name}.pem"));
-    let after = if after.is_empty() { &["-out", &out] } else { after };
-    run(Command::new("openssl").current_dir(dir).args(before).args([&subject, "-keyout", &key]).args(after))?;
-    Ok(())
 }
