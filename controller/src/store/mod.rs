@@ -1,9 +1,12 @@
 //! Where the model lives between restarts, and from where its changes go out.
 //!
 //! A [`Transaction`] is checked against the model as it would be after it, written with one fsync, and only then
-//! shown: to readers ([`Store::read`]), to the watch history ([`Store::history`]) and to subscribers
-//! ([`Store::subscribe`]). What a [`Backend`] acknowledged survives kill -9 and power loss; what it refused (a full
-//! disk, say) leaves the running state as it was.
+//! shown: to readers ([`Store::read`]) and to the watch history ([`Store::history`]). What a [`Backend`] acknowledged
+//! survives kill -9 and power loss; what it refused (a full disk, say) leaves the running state as it was.
+//!
+//! Subscribers inside the process ([`Store::subscribe`]) hear of a transaction while it is being written, so that
+//! switches learn of it during the fsync and not after it. If it cannot be written they get the model as it is; and if
+//! the process dies before it is written, the next start compares every switch with what was kept.
 //!
 //! ```text
 //! let (snapshot, mut changes) = store.subscribe();
@@ -40,6 +43,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
+use subscribe::News;
 use tokio::sync::{broadcast, watch};
 
 /// Transactions a subscriber may lag behind before it gets a new snapshot instead.
@@ -56,7 +60,7 @@ struct Inner {
     /// Held for a whole transaction; everything below is only changed under it.
     writer: Mutex<Writer>,
     shown: RwLock<Snapshot>,
-    batches: broadcast::Sender<Batch>,
+    news: broadcast::Sender<News>,
     revision: watch::Sender<Revision>,
 }
 
@@ -84,7 +88,7 @@ impl Store {
                 broken: false,
             }),
             shown: RwLock::new(Snapshot { revision, model }),
-            batches: broadcast::Sender::new(LAG),
+            news: broadcast::Sender::new(LAG),
             revision: watch::Sender::new(revision),
         })))
     }
@@ -99,12 +103,12 @@ impl Store {
         self.0.shown.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The model as it is, and all changes from there on.
+    /// The model as it is, and all changes from there on. Waits for a commit under way.
     pub fn subscribe(&self) -> (Snapshot, Subscription) {
-        // Batches are sent under the write lock: none can fall between the snapshot and the subscription.
-        let shown = self.read();
-        let receiver = self.0.batches.subscribe();
-        (shown.clone(), Subscription::new(self.clone(), receiver))
+        // News are sent under the writer's lock: none can fall between the snapshot and the subscription.
+        let _writer = self.writer();
+        let receiver = self.0.news.subscribe();
+        (self.read().clone(), Subscription::new(self.clone(), receiver))
     }
 
     /// Follows the revision only; to be used with [`Store::history`].
@@ -174,14 +178,23 @@ impl Store {
         after: Revision,
         effects: &BTreeMap<ObjectId, Effect>,
     ) -> Result<Revision, StoreError> {
-        let changes = self.number(&mut writer.keys, after, effects)?;
+        let changes: Arc<[Change]> = self.number(&mut writer.keys, after, effects)?.into();
+        let revision = Revision(after.0 + changes.len() as u64);
+        self.tell(News::Batch(Batch { revision, changes: changes.clone() }));
         let write = Write { after, changes: &changes, keys: writer.keys.last() };
         writer.broken = true;
-        self.0.backend.commit(&write)?;
+        if let Err(error) = self.0.backend.commit(&write) {
+            self.tell(News::TakenBack);
+            return Err(error.into());
+        }
         writer.broken = false;
-        let revision = Revision(after.0 + changes.len() as u64);
-        self.show(writer, revision, changes);
+        self.show(writer, revision, &changes);
         Ok(revision)
+    }
+
+    fn tell(&self, news: News) {
+        // Nobody listening is no error.
+        let _ = self.0.news.send(news);
     }
 
     /// Effects as changes with keys and revisions: first what comes, each after what it refers to, then what goes,
@@ -210,10 +223,9 @@ impl Store {
     }
 
     /// Makes committed changes seen.
-    fn show(&self, writer: &mut Writer, revision: Revision, changes: Vec<Change>) {
-        let changes: Arc<[Change]> = changes.into();
+    fn show(&self, writer: &mut Writer, revision: Revision, changes: &[Change]) {
         let mut shown = self.0.shown.write().unwrap_or_else(PoisonError::into_inner);
-        for change in changes.iter() {
+        for change in changes {
             let old = shown.model.apply(change.clone());
             match (change, old) {
                 (Change::Put(record), _) => writer.keys.take(record.spec.kind(), record.key),
@@ -223,8 +235,6 @@ impl Store {
         }
         writer.keys.settle();
         shown.revision = revision;
-        // Nobody listening is no error.
-        let _ = self.0.batches.send(Batch { revision, changes });
         self.0.revision.send_replace(revision);
     }
 
@@ -235,7 +245,9 @@ impl Store {
         if kept > since
             && let History::Changes(changes) = self.0.backend.history(since, usize::MAX)?
         {
-            self.show(writer, kept, changes.into_iter().map(|(_, change)| change).collect());
+            let changes: Vec<Change> = changes.into_iter().map(|(_, change)| change).collect();
+            self.show(writer, kept, &changes);
+            self.tell(News::Batch(Batch { revision: kept, changes: changes.into() }));
             writer.index = Index::new(&self.read().model);
         }
         writer.broken = false;

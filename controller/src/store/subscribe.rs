@@ -23,12 +23,22 @@ pub struct Batch {
     pub changes: Arc<[Change]>,
 }
 
+/// What the store tells its subscribers.
+#[derive(Debug, Clone)]
+pub(super) enum News {
+    /// A transaction that is being written.
+    Batch(Batch),
+    /// The last one could not be written.
+    TakenBack,
+}
+
 /// What a subscriber hears.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The next transaction.
     Batch(Batch),
-    /// The subscriber was too slow and missed some: forget what you know, this is the model now.
+    /// The subscriber was too slow and missed some, or heard of a transaction that could not be written: forget what
+    /// you know, this is the model now.
     Resync(Snapshot),
 }
 
@@ -36,28 +46,28 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Subscription {
     store: Store,
-    receiver: broadcast::Receiver<Batch>,
+    receiver: broadcast::Receiver<News>,
 }
 
 impl Subscription {
-    pub(super) const fn new(store: Store, receiver: broadcast::Receiver<Batch>) -> Self {
+    pub(super) const fn new(store: Store, receiver: broadcast::Receiver<News>) -> Self {
         Self { store, receiver }
     }
 
     /// Waits for the next event; `None` once the store is shut down. Cancel safe: usable in `select!`.
     pub async fn next(&mut self) -> Option<Event> {
         match self.receiver.recv().await {
-            Ok(batch) => Some(Event::Batch(batch)),
+            Ok(News::Batch(batch)) => Some(Event::Batch(batch)),
             Err(RecvError::Closed) => None,
-            Err(RecvError::Lagged(_)) => Some(self.resync()),
+            Ok(News::TakenBack) | Err(RecvError::Lagged(_)) => Some(self.resync()),
         }
     }
 
     /// The next event if one is there already, to take several at once.
     pub fn try_next(&mut self) -> Option<Event> {
         match self.receiver.try_recv() {
-            Ok(batch) => Some(Event::Batch(batch)),
-            Err(broadcast::error::TryRecvError::Lagged(_)) => Some(self.resync()),
+            Ok(News::Batch(batch)) => Some(Event::Batch(batch)),
+            Ok(News::TakenBack) | Err(broadcast::error::TryRecvError::Lagged(_)) => Some(self.resync()),
             Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => None,
         }
     }

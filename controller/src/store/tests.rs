@@ -310,12 +310,19 @@ fn what_a_failed_commit_kept_after_all_is_shown() {
     before.store(true, Ordering::Release);
     assert!(store.commit(Transaction::put([network("b", 2)])).is_err());
     assert_eq!(store.read().revision, Revision(1));
+    // Subscribers hear of it early, and then that it was taken back.
+    assert!(matches!(changes.try_next(), Some(Event::Batch(batch)) if batch.revision == Revision(2)));
+    let Some(Event::Resync(snapshot)) = changes.try_next() else { panic!("not taken back") };
+    assert_eq!((snapshot.revision, snapshot.model), (Revision(1), store.read().model.clone()));
     assert!(changes.try_next().is_none());
     before.store(false, Ordering::Release);
     after.store(true, Ordering::Release);
     assert!(store.commit(Transaction::put([network("c", 3)])).is_err());
     assert_eq!(store.read().revision, Revision(2), "it was written");
     assert!(matches!(changes.try_next(), Some(Event::Batch(batch)) if batch.revision == Revision(2)));
+    let Some(Event::Resync(snapshot)) = changes.try_next() else { panic!("not told what was kept") };
+    assert_eq!((snapshot.revision, snapshot.model), (Revision(2), store.read().model.clone()));
+    assert!(changes.try_next().is_none());
     after.store(false, Ordering::Release);
     let taken = store.commit(Transaction::put([network("d", 3)])).unwrap_err().to_string();
     assert_eq!(taken, "network d: segment vxlan 3 belongs to network c");

@@ -88,7 +88,7 @@ fn measure(cloud: Cloud, real: u32, rounds: usize) -> Result<Found> {
         let mut watches: Vec<Watch> = rig.hosts.iter().map(Watch::new).collect::<Result<_>>()?;
         let start = time_of_day();
         rig.start_controller()?;
-        let end = last_flow(&mut watches)?;
+        let end = last_flow(&rig.hosts, &mut watches)?;
         found.cpu.push(ms(cpu_time(rig.pid()?)?));
         rig.wait_healthy()?;
         let flows = watches.iter().map(|watch| watch.count).sum();
@@ -117,8 +117,15 @@ impl Watch {
         Ok(Self { wire: Wire::open(host)?, count: 0, since: Duration::ZERO })
     }
 
-    fn look(&mut self) -> Result<()> {
-        let count = self.wire.flow_count()?;
+    fn look(&mut self, host: &Hypervisor) -> Result<()> {
+        let count = match self.wire.flow_count() {
+            Ok(count) => count,
+            // A switch that gets its controller closes the sessions of all others once.
+            Err(_) => {
+                self.wire = Wire::open(host)?;
+                self.wire.flow_count()?
+            }
+        };
         if count != self.count {
             (self.count, self.since) = (count, time_of_day());
         }
@@ -127,12 +134,14 @@ impl Watch {
 }
 
 /// When the last of the switches got its last flow.
-fn last_flow(watches: &mut [Watch]) -> Result<Duration> {
+fn last_flow(hosts: &[Hypervisor], watches: &mut [Watch]) -> Result<Duration> {
     let mut changed = Instant::now();
     let limit = Instant::now() + Duration::from_secs(120);
     loop {
         let before: u64 = watches.iter().map(|watch| watch.count).sum();
-        watches.iter_mut().try_for_each(Watch::look)?;
+        for (watch, host) in watches.iter_mut().zip(hosts) {
+            watch.look(host)?;
+        }
         let now: u64 = watches.iter().map(|watch| watch.count).sum();
         if now != before {
             changed = Instant::now();
