@@ -304,3 +304,39 @@ fn ports_cannot_send_from_what_is_not_theirs() -> Result<()> {
     send_until(&nic, &same_net, &honest, |f| f == honest)?;
     Ok(())
 }
+
+/// A virtual router's address (RFC 9568) is a MAC that listens here or there: nobody tells the controller.
+#[test]
+fn an_address_that_two_ports_share_is_where_its_mac_listens() -> Result<()> {
+    const VIRTUAL: &str = "00:00:5e:00:01:07";
+    let mut topology = two_tenants(overlay("vxlan", 1001), overlay("gre", 1002), overlay("vxlan", 1003));
+    for port in topology["ports"].as_array_mut().context("ports")? {
+        if port["network"] == "db" {
+            port["allowed_address_pairs"] =
+                json!([{"ip": "10.0.2.100", "mac": VIRTUAL}, {"ip": "10.0.2.100"}]);
+        }
+    }
+    let mut cloud = Cloud::start("pvrrp", topology)?;
+    let address: IpAddr = "10.0.2.100".parse()?;
+    for (turn, master) in ["db-1", "db-2", "db-1"].into_iter().enumerate() {
+        // The last change of master meets no controller.
+        if turn == 2 {
+            cloud.kill_controller()?;
+        }
+        let netns = cloud.vm(master)?.netns();
+        netns.ip(&format!(
+            "link add vrrp link eth0 address {VIRTUAL} type macvlan mode private\n\
+             addr add {address}/32 dev vrrp\nlink set vrrp up\n"
+        ))?;
+        for from in ["web-1", "web-2"] {
+            let vm = cloud.vm(from)?;
+            wait_for("the master to answer", PATIENCE, || Ok(vm.ping(address, 1)?.all()))
+                .with_context(|| format!("{from} to {master}"))?;
+            let report = vm.ping(address, 3)?;
+            ensure!(report.all(), "{from} to {master}: {report:?}");
+        }
+        netns.ip("link del vrrp\n")?;
+        ensure!(cloud.vm("web-1")?.ping(address, 1)?.none(), "somebody else than {master} answers");
+    }
+    Ok(())
+}

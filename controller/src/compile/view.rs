@@ -185,10 +185,11 @@ impl View {
             return Some(Station { port, mac: port.spec.mac });
         }
         let sharers = || claims.iter().filter_map(|claim| self.model.ports.get(&claim.port));
-        let mac = pair_mac(&self.model.ports.get(&first.port)?.spec, ip)?;
-        let is_common = sharers().all(|port| pair_mac(&port.spec, ip) == Some(mac) && port.spec.mac != mac);
+        let is_common =
+            |mac: &MacAddr| sharers().all(|port| pair_macs(&port.spec, ip).any(|other| other == *mac));
+        let mac = pair_macs(&self.model.ports.get(&first.port)?.spec, ip).find(is_common)?;
         let port = sharers().find(|port| port.spec.chassis.is_some()).or_else(|| sharers().next())?;
-        is_common.then_some(Station { port, mac })
+        Some(Station { port, mac })
     }
 
     /// All ports that claim an address, in whichever way.
@@ -232,18 +233,24 @@ impl View {
     }
 }
 
-/// The addresses that belong to a port: its own, and address pairs that are single addresses.
+/// The addresses that belong to a port, each once: its own, and address pairs that are single addresses.
 pub(super) fn claimed(port: &Port) -> impl Iterator<Item = (IpAddr, bool)> {
     let own = port.fixed_ips.iter().map(|fixed| (fixed.ip, false));
-    let pairs =
-        port.allowed_address_pairs.iter().filter(|pair| pair.ip.prefix_len() == pair.ip.max_prefix_len());
-    let pairs = pairs.map(|pair| (pair.ip.addr(), true));
-    own.chain(pairs.filter(|(ip, _)| port.fixed_ips.iter().all(|fixed| fixed.ip != *ip)))
+    let pairs = &port.allowed_address_pairs;
+    // With several MACs an address is there several times.
+    let is_first = |at: usize, ip: IpNet| pairs.iter().take(at).all(|earlier| earlier.ip != ip);
+    let of_pairs = pairs
+        .iter()
+        .enumerate()
+        .filter(move |(at, pair)| pair.ip.prefix_len() == pair.ip.max_prefix_len() && is_first(*at, pair.ip));
+    let of_pairs = of_pairs.map(|(_, pair)| (pair.ip.addr(), true));
+    own.chain(of_pairs.filter(|(ip, _)| port.fixed_ips.iter().all(|fixed| fixed.ip != *ip)))
 }
 
-/// The MAC that a port's address pair was given.
-fn pair_mac(port: &Port, ip: IpAddr) -> Option<MacAddr> {
-    port.allowed_address_pairs.iter().find(|pair| pair.ip == IpNet::from(ip))?.mac
+/// The MACs other than its own with which a port may use an address.
+fn pair_macs(port: &Port, ip: IpAddr) -> impl Iterator<Item = MacAddr> {
+    let of_ip = port.allowed_address_pairs.iter().filter(move |pair| pair.ip == IpNet::from(ip));
+    of_ip.filter_map(|pair| pair.mac).filter(|mac| *mac != port.mac)
 }
 
 fn sends_from_anything(port: &Port) -> bool {

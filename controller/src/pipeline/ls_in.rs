@@ -98,7 +98,7 @@ pub fn allow_address(sink: &mut Sink, port: OfPort, mac: MacAddr, several_macs: 
             sink.flow(ip_sec, priority::EXACT, matching, vec![], Some(Table::LsInPortSecNd));
             // An advertisement names an address of the port and, if any, the port's MAC (RFC 4861, 4.4).
             for tll in [mac, MacAddr::ZERO] {
-                let matching = icmpv6(icmp_type::ND_ADVERT).with(Field::InPort, port);
+                let matching = from(icmpv6(icmp_type::ND_ADVERT));
                 let matching = matching.with_masked(Field::NdTarget, addr, mask).with(Field::NdTll, tll);
                 sink.flow(Table::LsInPortSecNd, priority::EXACT, matching, vec![], Some(Table::LsInArpNdRsp));
             }

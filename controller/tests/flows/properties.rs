@@ -144,8 +144,23 @@ fn outcome(world: &World, from: &PortId, journey: &Journey) -> Outcome {
         ([(port, packet)], None) => {
             Outcome::Arrives { port: (*port).clone(), ttl: packet.ip_ttl, src_mac: packet.eth_src }
         }
-        ([], None) => Outcome::Lost,
+        ([], None) => carried(world, journey),
         (several, punt) => panic!("one packet became {several:?} and {punt:?}"),
+    }
+}
+
+/// A packet that nobody's own MAC is in: lost, or on its way to all who have one MAC.
+fn carried(world: &World, journey: &Journey) -> Outcome {
+    let has_mac = |port: &Port, mac| port.allowed_address_pairs.iter().any(|pair| pair.mac == Some(mac));
+    let got: Vec<(&PortId, ParsedPacket)> =
+        journey.arrivals().filter(|(id, packet)| has_mac(world.port(id), packet.eth_dst)).collect();
+    match got.first() {
+        Some((_, first)) => {
+            let to: BTreeSet<PortId> = got.iter().map(|(id, _)| (*id).clone()).collect();
+            assert_eq!(to.len(), got.len(), "one copy for each: {got:?}");
+            Outcome::Carried { to, mac: first.eth_dst, ttl: first.ip_ttl }
+        }
+        None => Outcome::Lost,
     }
 }
 

@@ -17,6 +17,8 @@ use std::{collections::BTreeSet, net::IpAddr};
 pub enum Outcome {
     /// It arrives.
     Arrives { port: PortId, ttl: u8, src_mac: MacAddr },
+    /// It is carried to everybody, for a MAC that several ports have; these are among those who get it.
+    Carried { to: BTreeSet<PortId>, mac: MacAddr, ttl: u8 },
     /// A router answers the echo request, and the answer comes back.
     Echoed { ttl: u8 },
     /// A router refuses it.
@@ -82,6 +84,10 @@ impl<'a> Reference<'a> {
             this.over_link(&from.network, port, ttl, from.mac);
             return Some(this.outcomes);
         }
+        if let Some(mac) = this.shared_mac(&from.network, next) {
+            this.carry(&from.network, next, mac, ttl);
+            return Some(this.outcomes);
+        }
         let router = this.router_at(&from.network, next)?;
         this.route(router, ttl, 0);
         Some(this.outcomes)
@@ -110,9 +116,13 @@ impl<'a> Reference<'a> {
         match (best, attached) {
             (Some(route), _) => self.take(router, &legs, &route.next_hops, ttl, depth),
             (None, Some(leg)) => {
-                match self.owner(&leg.network.id, self.to).filter(|port| port.chassis.is_some()) {
-                    Some(port) => self.over_link(&leg.network.id, port, ttl - 1, leg.mac),
-                    None => self.outcomes.push(Outcome::Refused(IcmpReason::NoHost)),
+                let network = &leg.network.id;
+                let owner = self.owner(network, self.to).filter(|port| port.chassis.is_some());
+                let is_bound = self.sharers(network, self.to).iter().any(|(port, _)| port.chassis.is_some());
+                match (owner, self.shared_mac(network, self.to).filter(|_| is_bound)) {
+                    (Some(port), _) => self.over_link(network, port, ttl - 1, leg.mac),
+                    (None, Some(mac)) => self.carry(network, self.to, mac, ttl - 1),
+                    (None, None) => self.outcomes.push(Outcome::Refused(IcmpReason::NoHost)),
                 }
             }
             (None, None) => self.outcomes.push(Outcome::Refused(IcmpReason::NoRoute)),
@@ -210,6 +220,35 @@ impl<'a> Reference<'a> {
             .by_ref()
             .filter(|port| port.allowed_address_pairs.iter().any(|pair| pair.ip == IpNet::from(ip)));
         own.or_else(|| by_pair.next().filter(|_| by_pair.next().is_none()))
+    }
+
+    /// The ports that have an address as an address pair.
+    fn sharers(&self, network: &NetworkId, ip: IpAddr) -> Vec<(&'a Port, Option<MacAddr>)> {
+        let ports = self.world.ports.iter().filter(|port| port.network == *network);
+        let pair = |port: &'a Port| {
+            let pair = port.allowed_address_pairs.iter().find(|pair| pair.ip == IpNet::from(ip))?;
+            Some((port, pair.mac))
+        };
+        ports.filter_map(pair).collect()
+    }
+
+    /// The MAC of an address that is nobody's own and that several ports have with this MAC.
+    fn shared_mac(&self, network: &NetworkId, ip: IpAddr) -> Option<MacAddr> {
+        let sharers = self.sharers(network, ip);
+        let mac = sharers.first()?.1?;
+        let is_common = sharers.iter().all(|(_, other)| *other == Some(mac));
+        (is_common && self.owner(network, ip).is_none()).then_some(mac)
+    }
+
+    /// The packet is on a network, for whichever of several ports listens to a MAC.
+    fn carry(&mut self, network: &NetworkId, ip: IpAddr, mac: MacAddr, ttl: u8) {
+        let gets_it = |port: &Port| {
+            let there = port.chassis.as_ref()?;
+            (there == self.chassis || self.is_linked(network, there)).then(|| port.id.clone())
+        };
+        let sharers = self.sharers(network, ip);
+        let to: BTreeSet<PortId> = sharers.into_iter().filter_map(|(port, _)| gets_it(port)).collect();
+        self.outcomes.push(if to.is_empty() { Outcome::Lost } else { Outcome::Carried { to, mac, ttl } });
     }
 
     /// The router with an address on a network.

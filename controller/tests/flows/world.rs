@@ -160,10 +160,18 @@ impl World {
                 .map(|subnet| FixedIp { subnet: subnet.id.clone(), ip: host(&subnet.cidr, 10 + n as u128) });
             let fixed_ips: Vec<FixedIp> = fixed_ips.collect();
             let mut pairs = Vec::new();
-            if let Some(subnet) = subnets.first().filter(|_| choices.often(2)) {
+            if let Some(subnet) = choices.pick(&subnets).filter(|_| choices.often(2)) {
                 // Shared by two ports now and then.
-                let mac = choices.often(2).then_some(MacAddr([2, 0, 0, 0, 9, n as u8]));
-                pairs.push(AddressPair { ip: host(&subnet.cidr, 200 + (n / 2) as u128).into(), mac });
+                let mac = match choices.below(4) {
+                    0 => Some(MacAddr([2, 0, 0, 0, 9, n as u8])),
+                    1 => Some(MacAddr([0, 0, 0x5e, 0, 1, (n / 2) as u8])),
+                    _ => None,
+                };
+                let ip = host(&subnet.cidr, 200 + (n / 2) as u128).into();
+                pairs.push(AddressPair { ip, mac });
+                if mac.is_some() && choices.often(4) {
+                    pairs.push(AddressPair { ip, mac: None });
+                }
             }
             let chassis = choices.pick(&self.chassis).filter(|_| choices.often(7)).map(|chassis| chassis.id);
             self.ports.push(Port {
