@@ -104,7 +104,7 @@ impl<'a> Reference<'a> {
             return self.echo(router, depth);
         }
         if ttl <= 1 {
-            return self.outcomes.push(Outcome::Refused(IcmpReason::TtlExceeded));
+            return self.refuse(IcmpReason::TtlExceeded, depth);
         }
         let attached = legs.iter().find(|leg| leg.cidr.contains(&self.to));
         let mut routes: Vec<_> =
@@ -121,12 +121,17 @@ impl<'a> Reference<'a> {
                 let is_bound = self.sharers(network, self.to).iter().any(|(port, _)| port.chassis.is_some());
                 match (owner, self.shared_mac(network, self.to).filter(|_| is_bound)) {
                     (Some(port), _) => self.over_link(network, port, ttl - 1, leg.mac),
-                    (None, Some(mac)) => self.carry(network, self.to, mac, ttl - 1),
-                    (None, None) => self.outcomes.push(Outcome::Refused(IcmpReason::NoHost)),
+                    (None, Some(mac)) if depth < 64 => self.carry(network, self.to, mac, ttl - 1),
+                    (None, _) => self.refuse(IcmpReason::NoHost, depth),
                 }
             }
-            (None, None) => self.outcomes.push(Outcome::Refused(IcmpReason::NoRoute)),
+            (None, None) => self.refuse(IcmpReason::NoRoute, depth),
         }
+    }
+
+    /// To choose the meter of an error is a step deeper, too.
+    fn refuse(&mut self, reason: IcmpReason, depth: usize) {
+        self.outcomes.push(if depth < 64 { Outcome::Refused(reason) } else { Outcome::Lost });
     }
 
     /// The first router answers straight away, one behind it by its routes.
@@ -153,7 +158,7 @@ impl<'a> Reference<'a> {
             })
             .collect();
         if alive.is_empty() {
-            return self.outcomes.push(Outcome::Refused(IcmpReason::NoHost));
+            return self.refuse(IcmpReason::NoHost, depth);
         }
         // To choose takes Open vSwitch one step further into itself, and so does another router; it gives up on a packet
         // that would go deeper than 64 steps.
