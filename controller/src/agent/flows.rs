@@ -395,7 +395,7 @@ async fn finished<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
     }
 }
 
-async fn due(at: Option<Instant>) {
+pub(super) async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,

@@ -6,6 +6,7 @@
 use super::{
     ChassisConfig,
     apply::Refused,
+    flows::due,
     status::{Board, Wiring},
 };
 use crate::{
@@ -26,6 +27,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -34,8 +36,10 @@ use tokio::{
 
 /// Changes that are compiled together when they have piled up.
 const MAX_BACKLOG: usize = 10_000;
-/// Counting for the status takes at most one part in so many of the planner's time.
+/// Counting for the status takes at most one part in so many of the planner's time,
 const COUNT_SHARE: u32 = 20;
+/// and waits until what changed is with the switches.
+const COUNT_DELAY: Duration = Duration::from_millis(10);
 
 /// What the planner is asked.
 pub(super) enum Ask {
@@ -83,7 +87,10 @@ pub(super) struct Planner {
     revision: Revision,
     served: BTreeMap<ChassisId, Served>,
     board: Arc<Board>,
-    counts_are_stale: bool,
+    /// When to count next, if something changed since the last time.
+    count_at: Option<Instant>,
+    /// Not before this.
+    count_earliest: Instant,
 }
 
 /// One chassis, seen from the planner.
@@ -101,7 +108,14 @@ impl Planner {
         }
         let revision = snapshot.revision;
         compiler.apply(&differences(&Model::default(), snapshot.model));
-        Self { compiler, revision, served: BTreeMap::new(), board, counts_are_stale: true }
+        Self {
+            compiler,
+            revision,
+            served: BTreeMap::new(),
+            board,
+            count_at: None,
+            count_earliest: Instant::now(),
+        }
     }
 
     /// From now on `work` gets the plans for a chassis; what comes back says what its database shall hold.
@@ -123,8 +137,8 @@ impl Planner {
 
     pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>, mut changes: Subscription) {
         self.publish(Instant::now());
-        let mut next_count = Instant::now();
         loop {
+            let count_at = self.count_at;
             tokio::select! {
                 event = changes.next() => match event {
                     Some(event) => self.follow(event, &mut changes),
@@ -135,10 +149,10 @@ impl Planner {
                     Some(ask) => self.answer(ask),
                     None => return,
                 },
-                () = tokio::time::sleep_until(next_count), if self.counts_are_stale => {
+                () = due(count_at) => {
                     let begin = Instant::now();
                     self.count();
-                    next_count = Instant::now() + begin.elapsed() * COUNT_SHARE;
+                    self.count_earliest = Instant::now() + begin.elapsed() * COUNT_SHARE;
                 }
             }
         }
@@ -188,7 +202,8 @@ impl Planner {
                 differs
             });
         }
-        self.counts_are_stale = true;
+        let earliest = self.count_earliest.max(Instant::now() + COUNT_DELAY);
+        self.count_at.get_or_insert(earliest);
     }
 
     fn answer(&mut self, ask: Ask) {
@@ -276,7 +291,7 @@ impl Planner {
 
     /// Brings counts in the status up to date.
     fn count(&mut self) {
-        self.counts_are_stale = false;
+        self.count_at = None;
         for (chassis, served) in &self.served {
             let Some(desired) = self.compiler.desired(chassis) else { continue };
             let (flows, groups) = (desired.flow_count(), desired.groups().count());

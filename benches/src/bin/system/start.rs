@@ -120,11 +120,14 @@ impl Watch {
     fn look(&mut self, host: &Hypervisor) -> Result<()> {
         let count = match self.wire.flow_count() {
             Ok(count) => count,
-            // A switch that gets its controller closes the sessions of all others once.
-            Err(_) => {
-                self.wire = Wire::open(host)?;
-                self.wire.flow_count()?
-            }
+            // A switch that gets its controller once closes all sessions at its management socket, and that too.
+            Err(_) => match Wire::open(host) {
+                Ok(wire) => {
+                    self.wire = wire;
+                    return Ok(());
+                }
+                Err(_) => return Ok(()),
+            },
         };
         if count != self.count {
             (self.count, self.since) = (count, time_of_day());
