@@ -151,14 +151,14 @@ impl Rig {
         api.context("no API")
     }
 
-    /// Waits until the controller says that every switch is as it shall be, and is right.
+    /// Waits until the controller says that every switch holds the whole model, and is right. Not until it says that
+    /// all is well: it finds fault with ports that nothing is behind.
     pub(crate) fn wait_healthy(&self) -> Result<()> {
         let mut api = self.api()?;
         let mut last = serde_json::Value::Null;
         let healthy = wait_for("a healthy status", PATIENCE, || {
             last = api.status()?;
-            Ok(last.get("healthy").and_then(serde_json::Value::as_bool) == Some(true)
-                && self.flows_told(&last)? == self.flow_counts()?)
+            Ok(is_held(&last) && self.flows_told(&last)? == self.flow_counts()?)
         });
         healthy.with_context(|| format!("status {:.1000}", last.to_string())).map(drop)
     }
@@ -219,4 +219,14 @@ pub(crate) fn ms(time: Duration) -> f64 {
 /// Waits for a moment given as a time since another.
 pub(crate) fn sleep_until(moment: Instant) {
     std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+}
+
+/// Whether every switch was seen to hold the newest revision of the model.
+fn is_held(status: &serde_json::Value) -> bool {
+    let newest = status.get("revision").and_then(serde_json::Value::as_u64);
+    let chassis = status.get("chassis").and_then(serde_json::Value::as_array);
+    newest.is_some()
+        && chassis.is_some_and(|all| {
+            all.iter().all(|one| one.get("revision").and_then(serde_json::Value::as_u64) == newest)
+        })
 }
