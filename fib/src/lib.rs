@@ -9,19 +9,23 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
-mod builder;
+mod entry;
 pub mod hash;
 mod image;
 pub mod layout;
-pub mod layout1;
+mod memory;
 pub mod naive;
 mod prefix;
 #[cfg(feature = "std")]
 mod rib;
 mod types;
+mod walk;
+mod word;
+mod writer;
 
-pub use builder::{BuildError, build};
-pub use image::{FibImage, Found, LoadError, Verdict};
+pub use entry::{Entry, Neighbour, Network, Port, RouterPort, RouterPortId, Segment, TunnelPath};
+pub use image::{BURST, DomainNumber, Explanation, FibImage, Found, LoadError, Stats, Verdict};
+pub use memory::{Container, Memory, Unit};
 pub use packet::VrfId;
 pub use prefix::{Prefix, PrefixError};
 #[cfg(feature = "std")]
@@ -30,3 +34,4 @@ pub use types::{
     Adjacency, AdjacencyId, EcmpGroup, Egress, GroupId, Member, NetworkKey, NextHop, PortKey, Route, Tables,
     TunnelKind,
 };
+pub use writer::{BuildError, Options, Writer, build, build_with};
