@@ -1,5 +1,6 @@
 //! An image as readers see it: lookups, and the forwarding decision.
 
+mod audit;
 mod burst;
 mod check;
 mod decode;
@@ -20,9 +21,10 @@ use core::net::{IpAddr, Ipv6Addr};
 use packet::{FiveTuple, MacAddr, VlanId, Vni, VrfId};
 use zerocopy::{FromBytes, Immutable};
 
+pub use audit::Finding;
 pub use burst::BURST;
 pub use check::LoadError;
-pub(crate) use check::seal;
+pub(crate) use check::{load, seal};
 pub(crate) use decode::{Visitor, hosts_in, visit};
 pub use explain::{Explanation, Stats};
 
@@ -176,6 +178,11 @@ impl<'a> FibImage<'a> {
     fn router_port_id(&self, index: u32) -> Option<RouterPortId> {
         let record: crate::layout::RouterPortRecord = self.record(section::ROUTER_PORTS, index)?;
         Some(RouterPortId(record.id.get()))
+    }
+
+    /// What a word of a lookup means.
+    pub fn route_of_word(&self, vrf: VrfId, addr: IpAddr, word: u32) -> Option<Route> {
+        self.decode_route(vrf, addr, word)
     }
 
     fn decode_route(&self, vrf: VrfId, addr: IpAddr, word: u32) -> Option<Route> {

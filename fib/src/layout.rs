@@ -289,8 +289,8 @@ record! {
         mtu: U16,
         /// The router's MAC address.
         src_mac: [u8; 6],
-        /// Zero.
-        reserved: [u8; 2],
+        /// 1; 0 if it is free, or about to be. Lookups do not need it.
+        used: U16,
         /// Index of its egress.
         egress: U32,
         /// VNI or VLAN id; 0 without.

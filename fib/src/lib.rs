@@ -10,9 +10,14 @@ extern crate alloc;
 extern crate std;
 
 mod entry;
+mod grace;
 pub mod hash;
 mod image;
+#[cfg(test)]
+mod interleave;
 pub mod layout;
+#[cfg(feature = "std")]
+mod mapped;
 mod memory;
 pub mod naive;
 mod prefix;
@@ -24,7 +29,10 @@ mod word;
 mod writer;
 
 pub use entry::{Entry, Neighbour, Network, Port, RouterPort, RouterPortId, Segment, TunnelPath};
-pub use image::{BURST, DomainNumber, Explanation, FibImage, Found, LoadError, Stats, Verdict};
+pub use grace::Readers;
+pub use image::{BURST, DomainNumber, Explanation, FibImage, Finding, Found, LoadError, Stats, Verdict};
+#[cfg(feature = "std")]
+pub use mapped::{Mapped, MappedImage};
 pub use memory::{Container, Memory, Unit};
 pub use packet::VrfId;
 pub use prefix::{Prefix, PrefixError};

@@ -127,18 +127,28 @@ impl<'a> View<'a> {
     /// The number at a byte offset that is a multiple of 4.
     #[inline(always)]
     pub(crate) fn u32(self, at: usize) -> u32 {
+        #[cfg(test)]
+        if let Some(value) = crate::interleave::load(at, 4) {
+            return u32::try_from(value).unwrap_or_default();
+        }
         self.cell32(at).map_or(0, |cell| u32::from_le(cell.load(Ordering::Acquire)))
     }
 
     /// The number at a byte offset that is a multiple of 8.
     #[inline(always)]
     pub(crate) fn u64(self, at: usize) -> u64 {
+        #[cfg(test)]
+        if let Some(value) = crate::interleave::load(at, 8) {
+            return value;
+        }
         self.cell64(at).map_or(0, |cell| u64::from_le(cell.load(Ordering::Acquire)))
     }
 
     /// Publishes: what was stored before is seen by whoever sees this.
     #[inline]
     pub(crate) fn store32(self, at: usize, value: u32) {
+        #[cfg(test)]
+        crate::interleave::stored(at, &value.to_le_bytes());
         if let Some(cell) = self.cell32(at) {
             cell.store(value.to_le(), Ordering::Release);
         }
@@ -147,6 +157,8 @@ impl<'a> View<'a> {
     /// As [`Self::store32`].
     #[inline]
     pub(crate) fn store64(self, at: usize, value: u64) {
+        #[cfg(test)]
+        crate::interleave::stored(at, &value.to_le_bytes());
         if let Some(cell) = self.cell64(at) {
             cell.store(value.to_le(), Ordering::Release);
         }

@@ -117,7 +117,7 @@ fn refusals_name_what_is_wrong() {
     assert_eq!(refused(64, 0), LoadError::Section(0), "within the header");
     assert_eq!(refused(64 + 8 + 7, 0xff), LoadError::Section(1), "beyond the end");
     let domains = 64 * usize::from(good[64 + 5 * 8]);
-    assert_eq!(refused(domains + 2 * 32 + 3, 6 << 5), LoadError::Dangling(0), "a wide table in the header");
+    assert!(matches!(refused(domains + 32 + 3, 6 << 5), LoadError::Dangling(_)), "a wide table elsewhere");
 
     let mut damaged = good.clone();
     damaged[32] ^= 1;

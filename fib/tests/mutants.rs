@@ -64,6 +64,7 @@ fn universe() -> Universe {
         add(vrfs[2], format!("20.{}.{}.0/24", index / 256, index % 256), index * 31);
         add(vrfs[2], format!("2001:{:x}:{:x}::/48", index / 100, index % 100), index * 17);
     }
+    add(vrfs[2], "21.0.4.0/22".into(), 4);
     add(vrfs[2], "20.0.0.128/25".into(), 5);
     add(vrfs[2], "32.0.0.0/3".into(), 6);
     add(vrfs[2], "2001:5:5:5::/64".into(), 7);

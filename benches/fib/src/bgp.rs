@@ -10,6 +10,7 @@ use fib::{
     Adjacency, AdjacencyId, BURST, Container as _, DomainNumber, Egress, FibImage, NetworkKey, NextHop,
     Options, PortKey, Prefix, Route, Tables, VrfId,
 };
+use ip_network_table_deps_treebitmap as treebitmap;
 use packet::MacAddr;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

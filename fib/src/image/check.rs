@@ -59,7 +59,7 @@ pub enum LoadError {
     Dangling(usize),
 }
 
-pub(super) fn load(view: View<'_>) -> Result<FibImage<'_>, LoadError> {
+pub(crate) fn load(view: View<'_>) -> Result<FibImage<'_>, LoadError> {
     let header = header(view)?;
     sections(view)?;
     if header.flags.get() & SEALED != 0 {
@@ -155,7 +155,7 @@ fn header_sum(header: &Header) -> u64 {
 fn section_sum(view: View<'_>, index: usize) -> u64 {
     let part = view.part(index);
     let record = RECORD_SIZE.get(index).copied().unwrap_or(UNIT);
-    view.checksum(part.at, (part.count as usize).saturating_mul(record))
+    view.checksum(part.at, (part.count as usize).saturating_mul(record).next_multiple_of(UNIT))
 }
 
 /// Writes all checksums and the flag that they hold. For writers and tests.

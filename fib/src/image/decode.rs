@@ -1,12 +1,14 @@
 //! An image back to routes: every structure visited once.
 
 use super::FibImage;
-use crate::layout::{CHUNK_RUNS, CHUNK_UNITS, UNIT, WIDE_DIRECTORY, domain as kinds, section, word as w};
+use crate::layout::{
+    AdjacencyRecord, CHUNK_RUNS, CHUNK_UNITS, UNIT, WIDE_DIRECTORY, domain as kinds, section, word as w,
+};
 use crate::memory::View;
 use crate::walk::{Key, TAGS6_AT, WORDS_AT, WORDS6_AT};
 use crate::word::{Step, decode, kind, levels, offset};
 use crate::writer::chunk_words;
-use crate::{EcmpGroup, Member, Prefix, Route, Tables};
+use crate::{EcmpGroup, GroupId, Member, Prefix, Route, Tables};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -239,7 +241,7 @@ const fn host_bits(len: u8) -> u128 {
 
 impl<'a> FibImage<'a> {
     /// The routes that packets can match, ordered by VRF and prefix. A route all of whose addresses have longer ones
-    /// is not in the image.
+    /// is not in the image; default routes always are.
     pub fn routes(&self) -> Vec<Route> {
         let mut routes = self.hosts();
         let part = self.view.part(section::DOMAINS);
@@ -283,17 +285,25 @@ impl<'a> FibImage<'a> {
     pub fn tables(&self) -> Tables {
         let mut tables = Tables::default();
         let groups = 0..self.view.part(section::GROUPS).count;
-        for (id, at, count) in groups.filter_map(|index| self.group_at(index)) {
-            let members = (0..count as usize).filter_map(|member| {
-                let key = self.view.u32(at + member * 8);
-                let (adjacency, _) = self.adjacency_at(self.view.u32(at + member * 8 + 4))?;
-                Some(Member { key, adjacency })
-            });
-            tables.groups.insert(id, EcmpGroup::new(members));
-        }
+        tables.groups = groups.filter_map(|index| self.group(index)).collect();
         let indices = 0..self.view.part(section::ADJACENCIES).count;
-        tables.adjacencies = indices.filter_map(|index| self.adjacency_at(index)).collect();
+        let used = |index: &u32| {
+            let record: Option<AdjacencyRecord> = self.record(section::ADJACENCIES, *index);
+            record.is_some_and(|record| record.used.get() == 1)
+        };
+        tables.adjacencies = indices.filter(used).filter_map(|index| self.adjacency_at(index)).collect();
         tables
+    }
+
+    /// A group with its members.
+    pub(crate) fn group(&self, index: u32) -> Option<(GroupId, EcmpGroup)> {
+        let (id, at, count) = self.group_at(index)?;
+        let members = (0..count as usize).filter_map(|member| {
+            let key = self.view.u32(at + member * 8);
+            let (adjacency, _) = self.adjacency_at(self.view.u32(at + member * 8 + 4))?;
+            Some(Member { key, adjacency })
+        });
+        Some((id, EcmpGroup::new(members)))
     }
 
     /// The VRFs that the image has a domain for.

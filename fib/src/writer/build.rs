@@ -338,6 +338,11 @@ impl<C: Container> Writer<C> {
     fn finish(&mut self) {
         self.pool_grown();
         self.retired.clear();
+        self.tell_size();
+    }
+
+    /// Tells the image's size in the header.
+    pub(super) fn tell_size(&self) {
         let units = core::mem::offset_of!(Header, units);
         self.view().store32(units, u32::try_from(self.memory.units().len()).unwrap_or(u32::MAX));
     }

@@ -12,7 +12,7 @@ use crate::layout::{UNIT, ingress, section, word as w};
 use crate::memory::{Container, View};
 use crate::walk::Key;
 use crate::word::{Step, Target, argument, decode, kind};
-use crate::{Adjacency, AdjacencyId, EcmpGroup, Entry, GroupId, Prefix, Route};
+use crate::{Adjacency, AdjacencyId, EcmpGroup, Entry, Finding, GroupId, NextHop, Prefix, Route, Tables};
 use alloc::vec::Vec;
 use packet::VrfId;
 
@@ -34,6 +34,20 @@ impl<C: Container> Writer<C> {
         }
         self.done();
         Ok(())
+    }
+
+    /// Looks at a route before it goes live, or after: whether it leads out of its VRF's networks, to nobody, or round
+    /// in circles.
+    pub fn audit(&self, route: &Route) -> Vec<Finding> {
+        let adjacency =
+            |id| self.adjacency(id).ok().and_then(|index| Some(self.image().adjacency_at(index)?.1));
+        let mut groups = Tables::default();
+        if let NextHop::Ecmp(id) = route.next
+            && let Some(index) = self.group_index.get(&id)
+        {
+            groups.groups.extend(self.image().group(*index));
+        }
+        self.image().audit_route(route, &adjacency, &groups)
     }
 
     /// Removes a route; false if it is not there.

@@ -248,7 +248,7 @@ impl<C: Container> Writer<C> {
             dst_mac: adjacency.dst_mac.0,
             mtu: adjacency.mtu.into(),
             src_mac: adjacency.src_mac.0,
-            reserved: [0; 2],
+            used: 1.into(),
             egress: egress.into(),
             segment: segment.into(),
             network: adjacency.network.0.into(),

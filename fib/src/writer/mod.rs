@@ -7,7 +7,7 @@ mod pool;
 mod prefixes;
 mod table;
 
-use crate::layout::{self, MAX_UNITS, UNIT, word as w};
+use crate::layout::{self, MAX_UNITS, UNIT, section, word as w};
 use crate::memory::{Container, Memory, View};
 use crate::word::Target;
 use crate::{
@@ -215,11 +215,18 @@ impl<C: Container> Writer<C> {
     }
 
     fn retire(&mut self, what: Retired) {
+        if let Retired::Adjacency(index) = what
+            && let Some(at) = self.view().part(section::ADJACENCIES).record(index, 32)
+        {
+            // The last two octets of a MAC address, and the mark that it is in use.
+            self.view().store32(at + 12, self.view().u32(at + 12) & 0xffff);
+        }
         self.retired.push((self.epoch, what));
     }
 
     /// The end of a change.
     fn done(&mut self) {
+        self.pool_grown();
         self.epoch += 1;
         self.view().store64(core::mem::offset_of!(layout::Header, epoch), self.epoch);
     }
@@ -240,6 +247,7 @@ impl<C: Container> Writer<C> {
         if !self.memory.grow(ample.min(most)) {
             return Err(BuildError::Full("unit of the pool"));
         }
+        self.tell_size();
         self.pool.take(units, limit(&self.memory)).ok_or(BuildError::Full("unit of the pool"))
     }
 
@@ -306,7 +314,9 @@ pub fn build_with(
     let mut writer = Writer::new(Memory::default(), routes, tables, options)?;
     let spare = u64::from(writer.pool.end) * u64::from(options.spare) / 100;
     let units = writer.pool.end as usize + usize::try_from(spare).unwrap_or_default();
+    writer.memory.grow(units.min(MAX_UNITS as usize - 1));
     writer.memory.truncate(units);
+    writer.tell_size();
     writer.seal();
     Ok(writer.memory)
 }

@@ -135,14 +135,14 @@ pub fn edges(prefix: Prefix) -> Vec<IpAddr> {
     }
 }
 
-/// The routes that some address matches: those whose addresses do not all have longer prefixes.
+/// The routes that some address matches: those whose addresses do not all have longer prefixes. And default routes.
 pub fn visible(routes: &[Route]) -> Vec<Route> {
     let hidden = |route: &Route| {
         let others: Vec<ipnet::IpNet> =
             routes.iter().filter(|other| other.vrf == route.vrf).map(|other| other.prefix.net()).collect();
         halves(route.prefix.net()).is_some_and(|halves| halves.iter().all(|half| covered(*half, &others)))
     };
-    routes.iter().filter(|route| !hidden(route)).copied().collect()
+    routes.iter().filter(|route| route.prefix.len() == 0 || !hidden(route)).copied().collect()
 }
 
 fn halves(net: ipnet::IpNet) -> Option<Vec<ipnet::IpNet>> {
