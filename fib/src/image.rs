@@ -5,11 +5,9 @@ mod burst;
 mod check;
 mod decode;
 mod explain;
+mod raw;
 
-use crate::hash;
-use crate::layout::{
-    AdjacencyRecord, Domain, EgressRecord, MemberRecord, egress, ingress, section, word as w,
-};
+use crate::layout::{AdjacencyRecord, Domain, EgressRecord, egress, ingress, section, word as w};
 use crate::memory::{Container, Memory, Portable, Unit, View};
 use crate::walk::{self, Key};
 use crate::word::{Step, Target};
@@ -232,11 +230,7 @@ impl<'a> FibImage<'a> {
     }
 
     fn member_for(&self, group: u32, flow: &FiveTuple) -> Option<(AdjacencyId, Adjacency)> {
-        let (_, at, count) = self.group_at(group)?;
-        let flow_hash = hash::flow_hash(flow, self.hash_seed());
-        let members = (0..count as usize).map(|member| at + member * size_of::<MemberRecord>());
-        let chosen = hash::choose(flow_hash, members.map(|at| self.view.u32(at)))?;
-        self.adjacency_at(self.view.u32(at + chosen * size_of::<MemberRecord>() + 4))
+        self.adjacency_at(self.member(group, flow)?)
     }
 
     /// A record of a section; `None` beyond the last.

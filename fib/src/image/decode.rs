@@ -2,17 +2,21 @@
 
 use super::FibImage;
 use crate::layout::{
-    AdjacencyRecord, CHUNK_RUNS, CHUNK_UNITS, UNIT, WIDE_DIRECTORY, domain as kinds, section, word as w,
+    AdjacencyRecord, CHUNK_RUNS, CHUNK_UNITS, Domain, NetworkRecord, PortRecord, RouterPortRecord, UNIT,
+    WIDE_DIRECTORY, domain as kinds, flag, section, word as w,
 };
 use crate::memory::View;
 use crate::walk::{Key, TAGS6_AT, WORDS_AT, WORDS6_AT};
 use crate::word::{Step, decode, kind, levels, offset};
 use crate::writer::chunk_words;
-use crate::{EcmpGroup, GroupId, Member, Prefix, Route, Tables};
+use crate::{
+    EcmpGroup, Entry, GroupId, Member, Network, NetworkKey, Port, PortKey, Prefix, Route, RouterPort,
+    RouterPortId, Tables,
+};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use packet::VrfId;
+use packet::{IfIndex, MacAddr, OfPort, VrfId};
 
 /// Is told of everything on the way.
 pub(crate) trait Visitor {
@@ -281,9 +285,10 @@ impl<'a> FibImage<'a> {
         routes.collect()
     }
 
-    /// The adjacencies and groups that routes refer to.
+    /// The adjacencies and groups that routes refer to; and of what a packet needs before its route, the ports, networks
+    /// and router ports.
     pub fn tables(&self) -> Tables {
-        let mut tables = Tables::default();
+        let mut tables = Tables { entry: self.entry(), ..Tables::default() };
         let groups = 0..self.view.part(section::GROUPS).count;
         tables.groups = groups.filter_map(|index| self.group(index)).collect();
         let indices = 0..self.view.part(section::ADJACENCIES).count;
@@ -293,6 +298,52 @@ impl<'a> FibImage<'a> {
         };
         tables.adjacencies = indices.filter(used).filter_map(|index| self.adjacency_at(index)).collect();
         tables
+    }
+
+    /// Ports, networks and ports of routers.
+    fn entry(&self) -> Entry {
+        let mut entry = Entry::default();
+        let number = |number: u32| (number != 0).then_some(number);
+        let network = |index: u32| {
+            let record: NetworkRecord = self.record(section::NETWORKS, index).filter(|_| index != 0)?;
+            number(record.key.get()).map(NetworkKey)
+        };
+        for index in 1..self.view.part(section::NETWORKS).count {
+            let Some((key, record)) =
+                network(index).zip(self.record::<NetworkRecord>(section::NETWORKS, index))
+            else {
+                continue;
+            };
+            let slow = record.flags.get() & flag::SLOW != 0;
+            entry.networks.insert(key, Network { mtu: record.mtu.get(), slow });
+        }
+        for index in 1..self.view.part(section::PORTS).count {
+            let Some(record) = self.record::<PortRecord>(section::PORTS, index) else { continue };
+            let (key, flags) = (record.key.get(), record.flags.get());
+            let port = Port {
+                ifindex: number(record.ifindex.get()).map(IfIndex),
+                ofport: number(record.ofport.get()).map(OfPort),
+                network: network(record.network.get()),
+                secured: flags & flag::SECURED != 0,
+                slow: flags & flag::SLOW != 0,
+            };
+            if key != 0 {
+                entry.ports.insert(PortKey(key), port);
+            }
+        }
+        for index in 0..self.view.part(section::ROUTER_PORTS).count {
+            let Some(record) = self.record::<RouterPortRecord>(section::ROUTER_PORTS, index) else {
+                continue;
+            };
+            let domain: Option<Domain> =
+                self.record(section::DOMAINS, record.domain.get() & !crate::layout::PREFIXES_ONLY);
+            let vrf = domain.and_then(|domain| VrfId::new(domain.id.get().into()).ok());
+            let Some((network, vrf)) = network(record.network.get()).zip(vrf) else { continue };
+            let slow = record.flags.get() & flag::SLOW != 0;
+            let port = RouterPort { mac: MacAddr(record.mac), network, vrf, mtu: record.mtu.get(), slow };
+            entry.router_ports.insert(RouterPortId(record.id.get()), port);
+        }
+        entry
     }
 
     /// A group with its members.
