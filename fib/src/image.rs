@@ -225,7 +225,7 @@ impl<'a> FibImage<'a> {
             return None;
         }
         let at = (offset & w::OFFSET_MASK) as usize * crate::layout::UNIT;
-        let count = self.view.u32(at + 4).min(crate::writer::MAX_MEMBERS as u32);
+        let count = self.view.u32(at + 4).min(crate::writer::MAX_MEMBERS);
         Some((GroupId(self.view.u32(at)), at + 8, count))
     }
 

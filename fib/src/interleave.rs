@@ -134,8 +134,14 @@ mod tests {
     fn changed(before: &[Change], changes: &[Change], early: bool) -> (Memory, Vec<Vec<u8>>, Vec<Model>) {
         let memory = Memory::new(300);
         // One VRF, few buckets nearly full: hosts at home, elsewhere, and in the tree.
-        let options = Options { load: 95, spare: 400, ..Options::default() };
+        let options = Options { load: 95, spare: 0, ..Options::default() };
         let mut model = Model::default();
+        // So that the VRF is there from the start.
+        model.insert(Route {
+            vrf: VrfId::MIN,
+            prefix: "0.0.0.0/0".parse().unwrap(),
+            next: NextHop::Unreachable,
+        });
         before.iter().for_each(|change| _ = model.insert(change.route()));
         let mut writer = Writer::new(&memory, model.routes(), &tables(), options).unwrap();
         let mut moments = std::vec![snapshot(&memory)];

@@ -192,6 +192,31 @@ const RUNS: u32 = 16;
 /// The line has the answer.
 const ANSWER: u32 = 17;
 
+/// The entry of a wide table's directory; `hi` begins with the address.
+#[inline(always)]
+pub(crate) fn directory_entry(view: View<'_>, directory: usize, hi: u64) -> u32 {
+    view.u32(directory + (hi >> 54) as usize * 4)
+}
+
+/// The byte offset of the Runs, in an entry's chunk.
+#[inline(always)]
+pub(crate) const fn runs_at(entry: u32, hi: u64) -> usize {
+    offset(entry) + (hi >> 46 & 0xff) as usize * 16
+}
+
+/// The byte offset of the word, by the Runs.
+#[inline(always)]
+pub(crate) fn answer_at<I: Isa, const M: u8>(view: View<'_>, runs: usize, hi: u64) -> usize {
+    let (starts, base) = (view.u64(runs), view.u32(runs + 8));
+    let slot = hi >> 40 & 0x3f;
+    let upto = starts & u64::MAX >> (63 - slot);
+    let behind = if M == 7 { I::ones(upto & !(1 << slot)) + 1 } else { I::ones(upto) };
+    let index = (base as usize).wrapping_add(behind as usize).wrapping_sub(1);
+    // The chunk's words are found from the Runs' own index.
+    let words = runs - (hi >> 46 & 0xff) as usize * 16 + CHUNK_UNITS as usize * UNIT;
+    words.wrapping_add(index.wrapping_mul(4))
+}
+
 impl Cursor {
     pub(crate) const IDLE: Self = Self { at: 0, hi: 0, lo: 0, phase: 0 };
 
@@ -217,9 +242,9 @@ impl Cursor {
 
     #[inline(always)]
     fn directory<const M: u8>(&mut self, view: View<'_>, directory: usize) -> Option<u32> {
-        let entry = view.u32(directory + (self.hi >> 54) as usize * 4);
+        let entry = directory_entry(view, directory, self.hi);
         if kind(entry) == word::CHUNK {
-            self.at = offset(entry) + (self.hi >> 46 & 0xff) as usize * 16;
+            self.at = runs_at(entry, self.hi);
             self.phase = RUNS;
             return None;
         }
@@ -286,15 +311,17 @@ impl Cursor {
 
     #[inline(always)]
     fn runs<I: Isa, const M: u8>(&mut self, view: View<'_>) {
-        let (starts, base) = (view.u64(self.at), view.u32(self.at + 8));
-        let slot = self.hi >> 40 & 0x3f;
-        let upto = starts & u64::MAX >> (63 - slot);
-        let behind = if M == 7 { I::ones(starts & u64::MAX >> (63 - slot) >> 1) + 1 } else { I::ones(upto) };
-        let index = (base as usize).wrapping_add(behind as usize).wrapping_sub(1);
-        // The 256 Runs are aligned to nothing but units, so the chunk's words are found from the Runs' own index.
-        let words = self.at - (self.hi >> 46 & 0xff) as usize * 16 + CHUNK_UNITS as usize * UNIT;
-        self.at = words.wrapping_add(index.wrapping_mul(4));
+        self.at = answer_at::<I, M>(view, self.at, self.hi);
         self.phase = ANSWER;
+    }
+
+    /// A walk that goes on behind a wide table.
+    #[inline(always)]
+    pub(crate) fn behind_wide<const M: u8>(key: Key, view: View<'_>, word: u32) -> (Self, Option<u32>) {
+        let mut cursor = Self::new(key);
+        cursor.take24();
+        let end = cursor.follow_end::<M>(view, word);
+        (cursor, end)
     }
 
     #[inline(always)]
@@ -315,7 +342,6 @@ impl Cursor {
 
     /// The next 32 bits; one less in mutant `wrong`, which makes "not above" "below".
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
     const fn key<const M: u8>(&self, wrong: u8) -> u32 {
         let key = (self.hi >> 32) as u32;
         if M == wrong { key.saturating_sub(1) } else { key }

@@ -94,7 +94,6 @@ pub(crate) const fn decode(word: u32) -> Step {
         WIDE => return Step::Wide { offset: word & OFFSET_MASK },
         _ => return Step::Chunk { offset: word & OFFSET_MASK },
     };
-    #[expect(clippy::cast_possible_truncation, reason = "seven bits and one")]
     let len = (word >> LENGTH_SHIFT & 0x7f) as u8 + 1;
     Step::End { len, to }
 }

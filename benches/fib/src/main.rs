@@ -1,6 +1,7 @@
 //! Lookups, builds and changes of the compiled routing table, beside its peers in the same run.
 //!
 //! Every structure answers the same keys, in turns, and its answers are summed: structures that disagree end the run.
+#![allow(clippy::cast_possible_truncation, reason = "numbers of a bench are small")]
 
 mod bgp;
 mod churn;

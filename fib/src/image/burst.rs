@@ -8,10 +8,10 @@ use crate::hash;
 use crate::layout::{PREFIXES_ONLY, section, word as w};
 use crate::memory::{Isa, Portable, View};
 use crate::walk::{
-    Cursor, Key, MAX_STEPS, OVERFLOW_AT, OVERFLOW6_AT, WORDS_AT, WORDS6_AT, homes, host4_key, host6_tag,
-    roots, slot, slot6,
+    Cursor, Key, MAX_STEPS, OVERFLOW_AT, OVERFLOW6_AT, WORDS_AT, WORDS6_AT, answer_at, directory_entry,
+    homes, host4_key, host6_tag, roots, runs_at, slot, slot6,
 };
-use crate::word::{argument, kind};
+use crate::word::{argument, kind, offset};
 
 /// Most lookups of a burst.
 pub const BURST: usize = 32;
@@ -193,17 +193,56 @@ fn prefixes<I: Isa, const M: u8>(
         }
     });
     let mut cursors = [Cursor::IDLE; BURST];
+    // Wide tables have a path of their own: three reads that depend on each other, and mostly that is all.
+    let (mut wide, mut places): (Set, _) = (0, [0; BURST]);
     each(known, |index| {
         let (_, key) = key(index);
-        let (Some(cursor), Some(root), Some(word)) =
-            (cursors.get_mut(index), at.get(index), words.get_mut(index))
+        let (Some(cursor), Some(place), Some(root), Some(word)) =
+            (cursors.get_mut(index), places.get_mut(index), at.get(index), words.get_mut(index))
         else {
             return;
         };
+        let root = view.u32(*root);
+        if kind(root) == w::WIDE {
+            let entry = directory_entry(view, offset(root), key.hi);
+            if kind(entry) == w::CHUNK {
+                *place = runs_at(entry, key.hi);
+                view.prefetch(*place);
+                wide |= 1 << index;
+                return;
+            }
+        }
         *cursor = Cursor::new(key);
-        match cursor.follow::<M>(view, view.u32(*root)) {
+        match cursor.follow::<M>(view, root) {
             Some(end) => *word = end,
             None => {
+                view.prefetch(cursor.at);
+                active |= 1 << index;
+            }
+        }
+    });
+    each(wide, |index| {
+        if let Some(place) = places.get_mut(index) {
+            *place = answer_at::<I, M>(view, *place, key(index).1.hi);
+            view.prefetch(*place);
+        }
+    });
+    each(wide, |index| {
+        let (Some(cursor), Some(place), Some(word)) =
+            (cursors.get_mut(index), places.get(index), words.get_mut(index))
+        else {
+            return;
+        };
+        let answer = view.u32(*place);
+        if kind(answer) < w::TREE {
+            *word = answer;
+            return;
+        }
+        let (rest, end) = Cursor::behind_wide::<M>(key(index).1, view, answer);
+        match end {
+            Some(end) => *word = end,
+            None => {
+                *cursor = rest;
                 view.prefetch(cursor.at);
                 active |= 1 << index;
             }

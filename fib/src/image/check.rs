@@ -197,7 +197,7 @@ impl Claims<'_> {
             }
             let group = (offset & w::OFFSET_MASK) as usize * UNIT;
             let count = view.u32(group + 4);
-            let wrong = offset & !w::OFFSET_MASK != 0 || count == 0 || count as usize > MAX_MEMBERS;
+            let wrong = offset & !w::OFFSET_MASK != 0 || count == 0 || count > MAX_MEMBERS;
             if wrong || !self.units(group, group_units(count)) {
                 return self.fail(at);
             }

@@ -282,10 +282,10 @@ impl<C: Container> Writer<C> {
         if members.is_empty() {
             return Err(BuildError::EmptyGroup(id));
         }
-        if members.len() > MAX_MEMBERS {
+        let number = count("member", members.len())?;
+        if number > MAX_MEMBERS {
             return Err(BuildError::TooLarge { what: "number of group members", value: members.len() });
         }
-        let number = count("member", members.len())?;
         let header = GroupRecord { id: id.0.into(), count: number.into() };
         let mut bytes: Vec<u8> = header.as_bytes().to_vec();
         for member in members {
@@ -307,7 +307,7 @@ impl<C: Container> Writer<C> {
 }
 
 /// Most members of a group.
-pub(crate) const MAX_MEMBERS: usize = 255;
+pub(crate) const MAX_MEMBERS: u32 = 255;
 
 /// Units of a group with this many members.
 pub(crate) const fn group_units(members: u32) -> u32 {
