@@ -462,7 +462,7 @@ fn tables_are_dumped_compared_checked_and_explained() {
     assert_eq!((code, out.as_str()), (0, "4 routes of 1 vrfs: whole, apart, no loop, no dead end\n"));
     let (code, out, _) = table(&["verify", &bad]);
     assert_eq!((code, out.as_str()), (3, "route 10.1.2.3/32 of vrf 7 leads to nobody\n"));
-    assert!(table(&["stats", &one]).1.contains("IPv4 hosts / slots / not at home     1 / 10 / 0\n"));
+    assert!(table(&["stats", &one]).1.contains("IPv4 hosts / slots / not at home     1 / 5 / 0\n"));
 
     let (_, out, _) = table(&["lookup", &one, "7", "10.1.2.3"]);
     assert!(

@@ -1,7 +1,7 @@
 //! The compiled routing table: all routes of a chassis in, one position-independent byte image out.
 //!
-//! [`Rib`] is the mutable table, [`build`] compiles its routes into an image, [`FibImage`] checks and walks one, and
-//! [`naive`] is the linear model both are proven against. `docs/fib-format.md` is the layout, byte by byte.
+//! [`Rib`] is the mutable table, [`build`] compiles its routes into an image, [`Writer`] changes one in place while others
+//! read it, [`FibImage`] checks, walks and reads back one, and [`naive`] is the linear model they are proven against. `docs/fib-format.md` is the layout, byte by byte.
 #![no_std]
 #![warn(clippy::indexing_slicing)]
 

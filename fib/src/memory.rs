@@ -115,13 +115,13 @@ impl<'a> View<'a> {
     #[inline(always)]
     fn cell32(self, at: usize) -> Option<&'a AtomicU32> {
         // SAFETY: in bounds, aligned (the base to 8 bytes, `at` to 4), alive for 'a; only accessed atomically.
-        self.has(at, 4).then(|| unsafe { AtomicU32::from_ptr(self.base.add(at).cast_mut().cast()) })
+        self.has(at, 4).then(|| unsafe { AtomicU32::from_ptr(self.base.wrapping_add(at).cast_mut().cast()) })
     }
 
     #[inline(always)]
     fn cell64(self, at: usize) -> Option<&'a AtomicU64> {
         // SAFETY: in bounds, aligned (the base and `at` to 8 bytes), alive for 'a; only accessed atomically.
-        self.has(at, 8).then(|| unsafe { AtomicU64::from_ptr(self.base.add(at).cast_mut().cast()) })
+        self.has(at, 8).then(|| unsafe { AtomicU64::from_ptr(self.base.wrapping_add(at).cast_mut().cast()) })
     }
 
     /// The number at a byte offset that is a multiple of 4.
@@ -211,7 +211,7 @@ impl<'a> View<'a> {
         if at < self.len {
             use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             // SAFETY: in bounds; and prefetching never faults.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.base.add(at).cast()) }
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.base.wrapping_add(at).cast()) }
         }
         #[cfg(not(all(target_arch = "x86_64", not(miri))))]
         let _ = at;

@@ -2,7 +2,12 @@
 
 use super::{CliError, Done, Out, Tone, table::Table};
 use fib::{FibImage, Memory, NextHop, Route, VrfId};
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 /// What to do with a table.
 #[derive(Debug, clap::Subcommand)]
@@ -53,7 +58,7 @@ pub(super) fn run(command: &TableCommand, out: &mut Out) -> Result<Done, CliErro
     match command {
         TableCommand::Dump { file, vrf } => Opened::new(file)?.with(|image| dump(image, *vrf, out)),
         TableCommand::Diff { old, new } => {
-            let routes = |file| Opened::new(file)?.with(|image| Ok(image.routes()));
+            let routes = |file: &Path| Opened::new(file)?.with(|image| Ok(image.routes()));
             diff(&routes(old)?, &routes(new)?, out)
         }
         TableCommand::Verify { file } => Opened::new(file)?.with(|image| verify(image, out)),
@@ -74,7 +79,7 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(file: &PathBuf) -> Result<Self, CliError> {
+    fn new(file: &Path) -> Result<Self, CliError> {
         let name = file.display().to_string();
         let bytes = std::fs::read(file).map_err(|source| CliError::Read { name: name.clone(), source })?;
         Ok(Self { name, memory: Memory::copy_of(&bytes), len: bytes.len() })
@@ -116,7 +121,7 @@ fn diff(old: &[Route], new: &[Route], out: &mut Out) -> Result<Done, CliError> {
         routes.iter().map(|route| ((route.vrf, route.prefix), route.next)).collect()
     };
     let (old, new) = (by_key(old), by_key(new));
-    let keys: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
     let mut done = Done::Well;
     for key in keys {
         let (before, after) = (old.get(key), new.get(key));
