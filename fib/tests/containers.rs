@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-const UNITS: usize = 4096;
+const UNITS: usize = 1 << 16;
 const HOSTS: u32 = 600;
 
 fn tables() -> Tables {

@@ -41,15 +41,10 @@ pub(crate) fn run(dir: Option<&Path>, report: &mut Report) -> Result<()> {
     let rows = changes("host route at 1 M routes", CHANGES, &mut writer, &mut rng, hosts)?;
     report.figures("churn with a reader", "us", rows);
 
-    let nets: Vec<Route> = tenants
-        .routes
-        .iter()
-        .filter(|route| route.prefix.len() == 24 && tenants.routes.len() > 1000)
-        .copied()
-        .collect();
+    let nets = tenants.routes.iter().filter(|route| route.prefix.len() == 24).copied();
     // VRFs of about a thousand prefixes: the twelve largest have more, the next ones are taken.
     let mut counts = std::collections::BTreeMap::<_, Vec<Route>>::new();
-    nets.iter().for_each(|route| counts.entry(route.vrf).or_default().push(*route));
+    nets.for_each(|route| counts.entry(route.vrf).or_default().push(route));
     let thousand: Vec<Route> =
         counts.into_values().filter(|routes| (600..1500).contains(&routes.len())).flatten().collect();
     anyhow::ensure!(!thousand.is_empty(), "no vrf has a thousand prefixes");
