@@ -67,7 +67,7 @@ impl<'a> FibImage<'a> {
     /// # Errors
     /// [`LoadError`] names the first thing wrong.
     pub fn load(bytes: &'a [u8]) -> Result<Self, LoadError> {
-        check::load(View::of_bytes(bytes).ok_or(LoadError::Unaligned)?)
+        load(View::of_bytes(bytes).ok_or(LoadError::Unaligned)?)
     }
 
     /// The same for a container, whose writer may be at work: without the checksums then.
@@ -75,7 +75,7 @@ impl<'a> FibImage<'a> {
     /// # Errors
     /// [`LoadError`] names the first thing wrong.
     pub fn open(container: &'a impl Container) -> Result<Self, LoadError> {
-        check::load(View::new(container.units()))
+        load(View::new(container.units()))
     }
 
     /// The same for units that somebody else maps.
@@ -83,7 +83,7 @@ impl<'a> FibImage<'a> {
     /// # Errors
     /// [`LoadError`] names the first thing wrong.
     pub fn from_units(units: &'a [Unit]) -> Result<Self, LoadError> {
-        check::load(View::new(units))
+        load(View::new(units))
     }
 
     /// The writer's generation.

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::vec::Vec;
 
-thread_local! {
+std::thread_local! {
     static RECORD: RefCell<Option<Vec<(usize, Vec<u8>)>>> = const { RefCell::new(None) };
     static REPLAY: RefCell<Option<Replay>> = const { RefCell::new(None) };
 }

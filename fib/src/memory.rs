@@ -99,7 +99,7 @@ impl<'a> View<'a> {
     /// Of bytes that begin at an 8-byte boundary, for reading alone; `None` for others.
     pub(crate) fn of_bytes(bytes: &'a [u8]) -> Option<Self> {
         let aligned = bytes.as_ptr().addr().is_multiple_of(8);
-        aligned.then(|| Self { base: bytes.as_ptr(), len: bytes.len(), life: PhantomData })
+        aligned.then_some(Self { base: bytes.as_ptr(), len: bytes.len(), life: PhantomData })
     }
 
     /// In bytes.

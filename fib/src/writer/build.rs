@@ -73,8 +73,8 @@ impl Plan {
     fn sections(&self, tables: &Tables, options: &Options) -> [(usize, usize); section::POOL] {
         let entry = &tables.entry;
         let spare = |used: usize| used + used.saturating_mul(options.spare as usize) / 100;
-        let buckets = |keys: usize, slots: usize| {
-            let load = options.load.clamp(1, 95) as usize;
+        let buckets = |keys: usize, slots: usize, load: u32| {
+            let load = load.clamp(1, 95) as usize;
             (spare(keys).saturating_mul(100).div_ceil(load * slots).max(1), keys)
         };
         let records = |used: usize| (spare(used), used);
@@ -90,11 +90,14 @@ impl Plan {
         let egresses: BTreeSet<super::EgressKey> =
             tables.adjacencies.values().map(|adjacency| adjacency.egress.into()).collect();
         for (section, number) in [
-            (section::HOSTS4, buckets(self.hosts4, 5)),
-            (section::HOSTS6, buckets(self.hosts6, 2)),
-            (section::INGRESS, buckets(numbers.sum::<usize>() + entry.segments.len() + self.vrfs.len(), 5)),
-            (section::STATIONS, buckets(entry.stations.len() + entry.router_ports.len(), 5)),
-            (section::BINDINGS, buckets(entry.bindings.len(), 5)),
+            (section::HOSTS4, buckets(self.hosts4, 5, options.load)),
+            (section::HOSTS6, buckets(self.hosts6, 2, options.load)),
+            (
+                section::INGRESS,
+                buckets(numbers.sum::<usize>() + entry.segments.len() + self.vrfs.len(), 5, ENTRY_LOAD),
+            ),
+            (section::STATIONS, buckets(entry.stations.len() + entry.router_ports.len(), 5, ENTRY_LOAD)),
+            (section::BINDINGS, buckets(entry.bindings.len(), 5, ENTRY_LOAD)),
             (section::DOMAINS, records(domains)),
             (section::ADJACENCIES, records(tables.adjacencies.len())),
             (section::GROUPS, records(tables.groups.len())),
@@ -110,6 +113,10 @@ impl Plan {
         sections
     }
 }
+
+/// How full, in percent, buckets of other keys than hosts are: so little that each finds room, as they have no tree to
+/// fall back on. Of a hundred thousand keys, one finds none in one of a hundred images; that one needs another seed.
+const ENTRY_LOAD: u32 = 15;
 
 /// Size of a section's records, by section.
 pub(crate) const RECORD_SIZE: [usize; section::COUNT] = [64, 64, 64, 64, 64, 32, 32, 4, 64, 32, 32, 32, 64];
