@@ -111,7 +111,7 @@ struct fib_adjacency {
 	__u8 dst_mac[6];
 	__u16 mtu;
 	__u8 src_mac[6];
-	__u8 reserved[2];
+	__u16 used;
 	__u32 egress;
 	__u32 segment;
 	__u32 network;

@@ -405,3 +405,78 @@ fn the_daemon_is_a_good_service() {
     let log = std::fs::read_to_string(path("log")).unwrap();
     assert!(log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log}");
 }
+
+/// Writes an image with one host, two subnets and a default route.
+fn write_table(path: &Path, host: u8) {
+    let adjacency = |id: u8| fib::Adjacency {
+        dst_mac: packet::MacAddr([2, 0, 0, 0, 0, id]),
+        src_mac: packet::MacAddr([2, 0, 0, 0, 1, 0]),
+        egress: fib::Egress::Local { port: fib::PortKey(id.into()) },
+        mtu: if id == 9 { 0 } else { 1450 },
+        network: fib::NetworkKey(1),
+    };
+    let mut rib = fib::Rib::new();
+    rib.tables.adjacencies = [1, 2, 9].map(|id| (fib::AdjacencyId(id.into()), adjacency(id))).into();
+    let to = |id: u8| fib::NextHop::Adjacency(fib::AdjacencyId(id.into()));
+    for (prefix, next) in [
+        ("0.0.0.0/0", fib::NextHop::Unreachable),
+        ("10.1.0.0/16", to(1)),
+        ("10.1.2.0/24", to(2)),
+        ("10.1.2.3/32", to(host)),
+    ] {
+        rib.insert(fib::Route { vrf: fib::VrfId::new(7).unwrap(), prefix: prefix.parse().unwrap(), next });
+    }
+    std::fs::write(path, rib.image(3, 4).unwrap().bytes()).unwrap();
+}
+
+#[test]
+fn tables_are_dumped_compared_checked_and_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (one, two, bad) = (path("one"), path("two"), path("bad"));
+    write_table(Path::new(&one), 1);
+    write_table(Path::new(&two), 2);
+    write_table(Path::new(&bad), 9);
+    let table = |args: &[&str]| {
+        let ran = run(&[&["table"], args].concat(), "");
+        (ran.code, ran.out, ran.err)
+    };
+
+    let (code, out, _) = table(&["dump", &one]);
+    let want = "VRF  PREFIX       NEXT HOP\n\
+                7    0.0.0.0/0    unreachable\n\
+                7    10.1.0.0/16  adjacency 1\n\
+                7    10.1.2.0/24  adjacency 2\n\
+                7    10.1.2.3/32  adjacency 1\n";
+    assert_eq!((code, out.as_str()), (0, want));
+    assert_eq!(table(&["dump", &one, "--vrf", "8"]).1, "VRF  PREFIX  NEXT HOP\n");
+
+    assert_eq!(table(&["diff", &one, &one]), (0, String::new(), String::new()));
+    let (code, out, _) = table(&["diff", &one, &two]);
+    assert_eq!(
+        (code, out.as_str()),
+        (3, "- vrf 7 10.1.2.3/32 adjacency 1\n+ vrf 7 10.1.2.3/32 adjacency 2\n")
+    );
+
+    let (code, out, _) = table(&["verify", &one]);
+    assert_eq!((code, out.as_str()), (0, "4 routes of 1 vrfs: whole, apart, no loop, no dead end\n"));
+    let (code, out, _) = table(&["verify", &bad]);
+    assert_eq!((code, out.as_str()), (3, "route 10.1.2.3/32 of vrf 7 leads to nobody\n"));
+    assert!(table(&["stats", &one]).1.contains("IPv4 hosts / slots / not at home     1 / 5 / 0\n"));
+
+    let (_, out, _) = table(&["lookup", &one, "7", "10.1.2.3"]);
+    assert!(
+        out.contains("slot 0 is this host") && out.contains("10.1.2.3/32: adjacency at index 0"),
+        "{out}"
+    );
+    let (_, out, _) = table(&["lookup", &one, "7", "10.1.9.9"]);
+    assert!(out.contains("leaf at byte") && out.contains("10.1.0.0/16: adjacency at index 0"), "{out}");
+    let (_, out, _) = table(&["lookup", &one, "7", "11.0.0.1"]);
+    assert!(out.contains("default route at byte") && out.contains("0.0.0.0/0: drop, and tell"), "{out}");
+
+    let mut bytes = std::fs::read(&one).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&bad, bytes).unwrap();
+    let (code, _, err) = table(&["verify", &bad]);
+    assert!(code == 1 && err.contains("checksum of a section of the fib image"), "{err}");
+}

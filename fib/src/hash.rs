@@ -58,3 +58,26 @@ pub(crate) const fn mix(mut x: u64) -> u64 {
     x = x.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     x ^ x >> 33
 }
+
+/// The two buckets of a hash: home, and the other one. Equal only if there is but one bucket.
+#[inline(always)]
+pub(crate) fn buckets(hash: u64, count: u32) -> (u32, u32) {
+    let scale = |half: u64| u32::try_from((half * u64::from(count)) >> 32).unwrap_or_default();
+    let (home, other) = (scale(hash >> 32), scale(hash & 0xffff_ffff));
+    if home != other {
+        return (home, other);
+    }
+    (home, if home + 1 == count { 0 } else { home + 1 })
+}
+
+/// The bucket hash of a 64-bit key.
+#[inline(always)]
+pub(crate) const fn of_key(key: u64, seed: u64) -> u64 {
+    mix(key ^ seed)
+}
+
+/// The bucket hash of an IPv6 host.
+#[inline(always)]
+pub(crate) const fn of_host6(tag: u32, upper: u64, lower: u64, seed: u64) -> u64 {
+    mix(mix(mix(tag as u64 ^ seed) ^ upper) ^ lower)
+}

@@ -1,245 +1,260 @@
-//! An image, checked once, then walked without copying.
+//! An image as readers see it: lookups, and the forwarding decision.
 
+mod audit;
+mod burst;
 mod check;
+mod decode;
+mod explain;
+mod raw;
 
-use crate::hash;
-use crate::layout1::{
-    AdjacencyRecord, GroupRecord, Header, MemberRecord, NONE, Route4, Route6, VrfRecord, egress, next,
-};
+use crate::layout::{AdjacencyRecord, Domain, EgressRecord, egress, ingress, section, word as w};
+use crate::memory::{Container, Memory, Portable, Unit, View};
+use crate::walk::{self, Key};
+use crate::word::{Step, Target};
 use crate::{
-    Adjacency, AdjacencyId, EcmpGroup, Egress, GroupId, Member, NetworkKey, NextHop, PortKey, Prefix, Route,
-    Tables, TunnelKind,
+    Adjacency, AdjacencyId, Egress, GroupId, NetworkKey, NextHop, PortKey, Prefix, Route, RouterPortId,
+    TunnelKind,
 };
-use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv6Addr};
 use packet::{FiveTuple, MacAddr, VlanId, Vni, VrfId};
+use zerocopy::{FromBytes, Immutable};
 
+pub use audit::Finding;
+pub use burst::BURST;
 pub use check::LoadError;
+pub(crate) use check::{load, seal};
+pub(crate) use decode::{Visitor, hosts_in, visit};
+pub use explain::{Explanation, Stats};
 
-/// How many VRFs one packet may be looked up in: a chain of [`NextHop::OtherVrf`] ends here.
-const MAX_VRFS: usize = 4;
+/// How many domains one packet may be looked up in: a chain of [`NextHop::OtherVrf`] ends here.
+const MAX_DOMAINS: usize = 4;
 
-/// A checked image. Copies of it are views of the same bytes.
+/// A view of an image that somebody may be changing. Copies of it are views of the same bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct FibImage<'a> {
-    header: &'a Header,
-    vrfs: &'a [VrfRecord],
-    v4: &'a [Route4],
-    v6: &'a [Route6],
-    adjacencies: &'a [AdjacencyRecord],
-    groups: &'a [GroupRecord],
-    members: &'a [MemberRecord],
+    view: View<'a>,
 }
 
-/// The answer of a lookup.
+/// The answer of a lookup: the route, of those that match, with the longest prefix.
 pub type Found = Route;
+
+/// Number of a domain, as the image gives it for a VRF: what a packet is looked up in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DomainNumber(pub u32);
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes to this neighbour.
     Forward(Adjacency),
+    /// It is for the router itself.
+    Router(RouterPortId),
     /// No way, and the sender is told: no route, or a route that says so.
     Unreachable,
     /// Dropped silently.
     Blackhole,
-    /// Looked up in four VRFs, one after the other, without an end.
+    /// Looked up in four domains, one after the other, without an end.
     Loop,
 }
 
 impl<'a> FibImage<'a> {
-    /// Checks all of an image: header, checksum, bounds, order, every reference. What passes is exactly what
-    /// [`crate::build`] makes of the routes and tables in it.
+    pub(crate) const fn of(view: View<'a>) -> Self {
+        Self { view }
+    }
+
+    /// Checks all of an image: header, checksums, bounds, every reference.
     ///
     /// # Errors
     /// [`LoadError`] names the first thing wrong.
     pub fn load(bytes: &'a [u8]) -> Result<Self, LoadError> {
-        check::load(bytes)
+        load(View::of_bytes(bytes).ok_or(LoadError::Unaligned)?)
+    }
+
+    /// The same for a container, whose writer may be at work: without the checksums then.
+    ///
+    /// # Errors
+    /// [`LoadError`] names the first thing wrong.
+    pub fn open(container: &'a impl Container) -> Result<Self, LoadError> {
+        load(View::new(container.units()))
+    }
+
+    /// The same for units that somebody else maps.
+    ///
+    /// # Errors
+    /// [`LoadError`] names the first thing wrong.
+    pub fn from_units(units: &'a [Unit]) -> Result<Self, LoadError> {
+        load(View::new(units))
     }
 
     /// The writer's generation.
     pub fn epoch(&self) -> u64 {
-        self.header.epoch.get()
+        self.view.epoch()
     }
 
     /// The seed of the flow hash.
     pub fn hash_seed(&self) -> u64 {
-        self.header.hash_seed.get()
+        self.view.flow_seed()
+    }
+
+    /// The domain of a VRF; `None` for a VRF that nothing names.
+    pub fn domain(&self, vrf: VrfId) -> Option<DomainNumber> {
+        let key = ingress::VRF << ingress::KIND_SHIFT | u64::from(vrf.get());
+        let number = walk::exact(self.view, section::INGRESS, key);
+        (number != 0).then_some(DomainNumber(number))
     }
 
     /// The route with the longest prefix that contains `addr`.
     pub fn lookup(&self, vrf: VrfId, addr: IpAddr) -> Option<Found> {
-        let (prefix, value) = self.find(vrf, addr)?;
-        Some(Route { vrf, prefix, next: self.next_hop(value)? })
+        let domain = self.domain(vrf)?;
+        self.decode_route(vrf, addr, self.lookup_word(domain, addr))
+    }
+
+    /// The word for an address in a domain: see [`crate::layout::word`]; 0 without a route.
+    #[inline]
+    pub fn lookup_word(&self, domain: DomainNumber, addr: IpAddr) -> u32 {
+        walk::lookup::<Portable, 0>(self.view, domain.0, Key::new(addr))
+    }
+
+    /// A lookup with a mistake that the tests have to notice.
+    #[doc(hidden)]
+    pub fn mutant_lookup<const M: u8>(&self, domain: DomainNumber, addr: IpAddr) -> u32 {
+        walk::lookup::<Portable, M>(self.view, domain.0, Key::new(addr))
     }
 
     /// What becomes of a packet of this flow that enters `vrf`.
     pub fn forward(&self, vrf: VrfId, flow: &FiveTuple) -> Verdict {
-        let mut vrf = vrf;
-        for _ in 0..MAX_VRFS {
-            let Some((_, value)) = self.find(vrf, flow.ends.dst()) else { return Verdict::Unreachable };
-            let adjacency = match split(value) {
-                (next::ADJACENCY, index) => self.adjacency_at(index),
-                (next::ECMP, index) => self.member_for(index, flow),
-                (next::OTHER_VRF, id) => match VrfId::new(id.into()) {
-                    Ok(other) => {
-                        vrf = other;
-                        continue;
-                    }
-                    Err(_) => None,
-                },
-                (_, next::BLACKHOLE) => return Verdict::Blackhole,
-                _ => None,
+        self.domain(vrf).map_or(Verdict::Unreachable, |domain| self.forward_in(domain, flow))
+    }
+
+    /// What becomes of a packet of this flow in a domain.
+    pub fn forward_in(&self, domain: DomainNumber, flow: &FiveTuple) -> Verdict {
+        let mut domain = domain;
+        for _ in 0..MAX_DOMAINS {
+            let Step::End { to, .. } = crate::word::decode(self.lookup_word(domain, flow.ends.dst())) else {
+                return Verdict::Unreachable;
+            };
+            let adjacency = match to {
+                Target::Adjacency(index) => self.adjacency_at(index),
+                Target::Group(index) => self.member_for(index, flow),
+                Target::Other(index) => {
+                    domain = DomainNumber(index);
+                    continue;
+                }
+                Target::Router(index) => return self.router_verdict(index),
+                Target::Special(w::BLACKHOLE) => return Verdict::Blackhole,
+                Target::Special(_) => None,
             };
             return adjacency.map_or(Verdict::Unreachable, |(_, adjacency)| Verdict::Forward(adjacency));
         }
         Verdict::Loop
     }
 
-    /// The adjacency of this id.
-    pub fn adjacency(&self, id: AdjacencyId) -> Option<Adjacency> {
-        let index = self.adjacencies.binary_search_by_key(&id.0, |record| record.id.get()).ok()?;
-        Some(self.adjacency_at(u32::try_from(index).ok()?)?.1)
+    fn router_verdict(&self, index: u32) -> Verdict {
+        self.router_port_id(index).map_or(Verdict::Unreachable, Verdict::Router)
     }
 
-    /// Decodes every route, ordered by VRF and prefix.
-    pub fn routes(&self) -> impl Iterator<Item = Route> {
-        let image = *self;
-        image.vrfs.iter().flat_map(move |record| {
-            let vrf = VrfId::new(record.vrf.get().into()).ok();
-            let v4 = image.routes4(record).iter().map(|route| (route.prefix(), route.next.get()));
-            let v6 = image.routes6(record).iter().map(|route| (route.prefix(), route.next.get()));
-            v4.chain(v6).filter_map(move |(prefix, value)| {
-                Some(Route { vrf: vrf?, prefix: prefix?, next: image.next_hop(value)? })
-            })
+    /// The adjacency at an index: the argument of an adjacency's word.
+    pub fn adjacency_at(&self, index: u32) -> Option<(AdjacencyId, Adjacency)> {
+        let record: AdjacencyRecord = self.record(section::ADJACENCIES, index)?;
+        let egress: EgressRecord = self.record(section::EGRESSES, record.egress.get())?;
+        decode_adjacency(&record, &egress)
+    }
+
+    /// The bytes of the adjacency that a word names, as four numbers ([`AdjacencyRecord`], little-endian); zeros if it
+    /// names none. For those who rewrite packets by the million.
+    #[inline]
+    pub fn adjacency_line(&self, word: u32) -> [u64; 4] {
+        let record = (crate::word::kind(word) == w::ADJACENCY).then(|| {
+            self.view
+                .part(section::ADJACENCIES)
+                .record(crate::word::argument(word), size_of::<AdjacencyRecord>())
+        });
+        let Some(Some(at)) = record else { return [0; 4] };
+        [0, 8, 16, 24].map(|word| self.view.u64(at + word))
+    }
+
+    fn router_port_id(&self, index: u32) -> Option<RouterPortId> {
+        let record: crate::layout::RouterPortRecord = self.record(section::ROUTER_PORTS, index)?;
+        Some(RouterPortId(record.id.get()))
+    }
+
+    /// What a word of a lookup means.
+    pub fn route_of_word(&self, vrf: VrfId, addr: IpAddr, word: u32) -> Option<Route> {
+        self.decode_route(vrf, addr, word)
+    }
+
+    fn decode_route(&self, vrf: VrfId, addr: IpAddr, word: u32) -> Option<Route> {
+        let Step::End { len, to } = crate::word::decode(word) else { return None };
+        let next = self.next_hop(to)?;
+        // A word of length 1 may be a default route's: a /1 has a length field of 0, as the default has.
+        let len = if len == 1 && self.is_default(vrf, addr, word) { 0 } else { len };
+        let net = ipnet::IpNet::new(addr, len).ok()?;
+        Some(Route { vrf, prefix: Prefix::from(net), next })
+    }
+
+    fn is_default(&self, vrf: VrfId, addr: IpAddr, word: u32) -> bool {
+        let Some(domain) = self.domain(vrf) else { return false };
+        let Some(root) = walk::roots::<0>(self.view, domain.0, addr.is_ipv6()) else { return false };
+        let without = walk::below_default(self.view, root, Key::new(addr));
+        without == 0 && self.view.u32(root + 4) == word
+    }
+
+    fn next_hop(&self, to: Target) -> Option<NextHop> {
+        Some(match to {
+            Target::Adjacency(index) => {
+                let record: AdjacencyRecord = self.record(section::ADJACENCIES, index)?;
+                NextHop::Adjacency(AdjacencyId(record.id.get()))
+            }
+            Target::Group(index) => NextHop::Ecmp(self.group_at(index)?.0),
+            Target::Other(index) => {
+                let domain: Domain = self.record(section::DOMAINS, index)?;
+                NextHop::OtherVrf(VrfId::new(domain.id.get().into()).ok()?)
+            }
+            Target::Router(index) => NextHop::Router(self.router_port_id(index)?),
+            Target::Special(w::BLACKHOLE) => NextHop::Blackhole,
+            Target::Special(w::UNREACHABLE) => NextHop::Unreachable,
+            Target::Special(_) => return None,
         })
     }
 
-    /// Decodes what the routes refer to.
-    pub fn tables(&self) -> Tables {
-        let indices = || 0..u32::MAX;
-        let adjacencies = indices().map_while(|index| self.adjacency_at(index)).collect();
-        let groups = self.groups.iter().map(|group| (GroupId(group.id.get()), self.group(group))).collect();
-        Tables { adjacencies, groups }
-    }
-
-    fn find(&self, vrf: VrfId, addr: IpAddr) -> Option<(Prefix, u32)> {
-        let index = self.vrfs.binary_search_by_key(&vrf.get(), |record| record.vrf.get()).ok()?;
-        let record = self.vrfs.get(index)?;
-        match addr {
-            IpAddr::V4(_) => find(self.routes4(record), addr),
-            IpAddr::V6(_) => find(self.routes6(record), addr),
+    /// A group's id, and where its members are: first byte and number.
+    fn group_at(&self, index: u32) -> Option<(GroupId, usize, u32)> {
+        let part = self.view.part(section::GROUPS);
+        let offset = self.view.u32(part.record(index, 4)?);
+        if offset == 0 {
+            return None;
         }
-    }
-
-    fn routes4(&self, vrf: &VrfRecord) -> &'a [Route4] {
-        slice(self.v4, vrf.v4_first.get(), vrf.v4_count.get()).unwrap_or_default()
-    }
-
-    fn routes6(&self, vrf: &VrfRecord) -> &'a [Route6] {
-        slice(self.v6, vrf.v6_first.get(), vrf.v6_count.get()).unwrap_or_default()
-    }
-
-    fn next_hop(&self, value: u32) -> Option<NextHop> {
-        match split(value) {
-            (next::ADJACENCY, index) => Some(NextHop::Adjacency(self.adjacency_at(index)?.0)),
-            (next::ECMP, index) => Some(NextHop::Ecmp(GroupId(get(self.groups, index)?.id.get()))),
-            (next::DROP, next::BLACKHOLE) => Some(NextHop::Blackhole),
-            (next::DROP, next::UNREACHABLE) => Some(NextHop::Unreachable),
-            (next::OTHER_VRF, id) => VrfId::new(id.into()).ok().map(NextHop::OtherVrf),
-            _ => None,
-        }
-    }
-
-    fn member_records(&self, group: &GroupRecord) -> &'a [MemberRecord] {
-        slice(self.members, group.first.get(), group.count.get()).unwrap_or_default()
-    }
-
-    fn group(&self, group: &GroupRecord) -> EcmpGroup {
-        EcmpGroup::new(self.member_records(group).iter().filter_map(|member| {
-            let (adjacency, _) = self.adjacency_at(member.adjacency.get())?;
-            Some(Member { key: member.key.get(), adjacency })
-        }))
+        let at = (offset & w::OFFSET_MASK) as usize * crate::layout::UNIT;
+        let count = self.view.u32(at + 4).min(crate::writer::MAX_MEMBERS);
+        Some((GroupId(self.view.u32(at)), at + 8, count))
     }
 
     fn member_for(&self, group: u32, flow: &FiveTuple) -> Option<(AdjacencyId, Adjacency)> {
-        let members = self.member_records(get(self.groups, group)?);
-        let flow_hash = hash::flow_hash(flow, self.hash_seed());
-        let chosen = hash::choose(flow_hash, members.iter().map(|member| member.key.get()))?;
-        self.adjacency_at(members.get(chosen)?.adjacency.get())
+        self.adjacency_at(self.member(group, flow)?)
     }
 
-    fn adjacency_at(&self, index: u32) -> Option<(AdjacencyId, Adjacency)> {
-        decode_adjacency(get(self.adjacencies, index)?)
+    /// A record of a section; `None` beyond the last.
+    fn record<T: FromBytes + Immutable>(&self, section: usize, index: u32) -> Option<T> {
+        let at = self.view.part(section).record(index, size_of::<T>())?;
+        let bytes: [u8; 64] = self.view.read(at);
+        T::read_from_prefix(&bytes).ok().map(|(record, _)| record)
     }
 }
 
-/// What the two kinds of route record have in common.
-trait RouteRecord {
-    /// `None` for a length beyond the family.
-    fn prefix(&self) -> Option<Prefix>;
-    fn addr(&self) -> IpAddr;
-    fn parent(&self) -> u32;
-    fn value(&self) -> u32;
-}
-
-impl RouteRecord for Route4 {
-    fn prefix(&self) -> Option<Prefix> {
-        Prefix::new(self.addr(), self.len).ok()
-    }
-    fn addr(&self) -> IpAddr {
-        Ipv4Addr::from_bits(self.addr.get()).into()
-    }
-    fn parent(&self) -> u32 {
-        self.parent.get()
-    }
-    fn value(&self) -> u32 {
-        self.next.get()
+impl Memory {
+    /// The image in it, unchecked: walks stay within bounds all the same.
+    pub fn image(&self) -> FibImage<'_> {
+        FibImage::of(View::new(self.units()))
     }
 }
 
-impl RouteRecord for Route6 {
-    fn prefix(&self) -> Option<Prefix> {
-        Prefix::new(self.addr(), self.len).ok()
-    }
-    fn addr(&self) -> IpAddr {
-        Ipv6Addr::from_bits(self.addr.get()).into()
-    }
-    fn parent(&self) -> u32 {
-        self.parent.get()
-    }
-    fn value(&self) -> u32 {
-        self.next.get()
-    }
-}
-
-/// Longest match in the ordered routes of one VRF and family.
-///
-/// Let L be the longest prefix that contains `addr`. Every route between L and `addr` in the order begins inside L, so
-/// the last route at or before `addr` is L or within L, and L is met on its way up through the parents; what is met
-/// before L is longer than L and so does not contain `addr`. Each parent is shorter: at most 129 steps.
-fn find<R: RouteRecord>(routes: &[R], addr: IpAddr) -> Option<(Prefix, u32)> {
-    let behind = routes.partition_point(|route| route.addr() <= addr);
-    let mut route = routes.get(behind.checked_sub(1)?)?;
-    loop {
-        let prefix = route.prefix()?;
-        if prefix.contains(addr) {
-            return Some((prefix, route.value()));
-        }
-        if route.parent() == NONE {
-            return None;
-        }
-        route = get(routes, route.parent())?;
-    }
-}
-
-fn decode_adjacency(record: &AdjacencyRecord) -> Option<(AdjacencyId, Adjacency)> {
-    let port = PortKey(record.port.get());
+fn decode_adjacency(record: &AdjacencyRecord, way: &EgressRecord) -> Option<(AdjacencyId, Adjacency)> {
+    let port = PortKey(way.port.get());
     let segment = record.segment.get();
-    let egress = match (record.egress, record.tunnel) {
+    let egress = match (way.kind, way.tunnel) {
         (egress::LOCAL, 0) => Egress::Local { port },
         (egress::TUNNEL, kind) => Egress::Tunnel {
-            vtep: Ipv6Addr::from(record.vtep).to_canonical(),
+            vtep: Ipv6Addr::from(way.remote).to_canonical(),
             kind: match kind {
                 1 => TunnelKind::Vxlan,
                 2 => TunnelKind::Geneve,
@@ -260,23 +275,4 @@ fn decode_adjacency(record: &AdjacencyRecord) -> Option<(AdjacencyId, Adjacency)
         network: NetworkKey(record.network.get()),
     };
     Some((AdjacencyId(record.id.get()), adjacency))
-}
-
-/// Kind and argument of a next value.
-const fn split(value: u32) -> (u32, u32) {
-    (value >> next::ARGUMENT_BITS, value & ((1 << next::ARGUMENT_BITS) - 1))
-}
-
-fn get<T>(records: &[T], index: u32) -> Option<&T> {
-    records.get(usize::try_from(index).ok()?)
-}
-
-fn slice<T>(records: &[T], first: u32, count: u32) -> Option<&[T]> {
-    let first = usize::try_from(first).ok()?;
-    records.get(first..first.checked_add(usize::try_from(count).ok()?)?)
-}
-
-/// Decodes everything; for [`check`], which compares it with the bytes.
-fn decode(image: &FibImage<'_>) -> (Vec<Route>, Tables) {
-    (image.routes().collect(), image.tables())
 }

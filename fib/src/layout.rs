@@ -84,7 +84,7 @@ pub mod word {
     pub const BLACKHOLE: u32 = 1;
     /// Drop, and tell the sender.
     pub const UNREACHABLE: u32 = 2;
-    /// The address may be used as a source.
+    /// Accepted: a source that is allowed, an address where tunnels end.
     pub const ALLOW: u32 = 3;
 
     /// Most levels of a tree.
@@ -141,6 +141,8 @@ pub mod flag {
 
 /// [`Header::flags`]: no deltas since the checksums were written.
 pub const SEALED: u32 = 1;
+/// Flag of a domain's number, where a packet's domain is given: none of its hosts are in buckets.
+pub const PREFIXES_ONLY: u32 = 1 << 31;
 /// The flag byte of a used slot's key in [`Bucket`]s of hosts and in [`Bucket6`].
 pub const USED: u32 = 1;
 
@@ -287,8 +289,8 @@ record! {
         mtu: U16,
         /// The router's MAC address.
         src_mac: [u8; 6],
-        /// Zero.
-        reserved: [u8; 2],
+        /// 1; 0 if it is free, or about to be. Lookups do not need it.
+        used: U16,
         /// Index of its egress.
         egress: U32,
         /// VNI or VLAN id; 0 without.
@@ -389,7 +391,7 @@ record! {
         mtu: U16,
         /// Index of its network.
         network: U32,
-        /// Index of the VRF's domain.
+        /// Number of the VRF's domain, perhaps with [`PREFIXES_ONLY`].
         domain: U32,
         /// The writer's name for it.
         id: U32,
@@ -410,23 +412,42 @@ pub const CHUNK_RUNS: usize = 1 << 8;
 /// Units of a chunk's [`Runs`]; its words follow.
 pub const CHUNK_UNITS: u32 = 64;
 
-/// The checksum of sections and header: four sums side by side over stripes of 32 bytes (all sections have whole ones;
-/// of a last part of a stripe, the rest counts as zero). Against truncation and rot, not against a forger: a forged
-/// image is still walked within its bounds.
-pub fn checksum(bytes: &[u8]) -> u64 {
-    const PRIME: u64 = 0x9e37_79b1_85eb_ca87;
-    let mut lanes = [1_u64, 2, 3, 4];
-    let mut stripe = |part: &[u8; 32]| {
-        for (lane, word) in lanes.iter_mut().zip(part.as_chunks::<8>().0) {
-            *lane = (lane.rotate_left(29) ^ u64::from_le_bytes(*word)).wrapping_mul(PRIME);
-        }
-    };
-    let (stripes, rest) = bytes.as_chunks::<32>();
-    stripes.iter().for_each(&mut stripe);
-    if !rest.is_empty() {
-        let mut last = [0; 32];
-        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        stripe(&last);
+/// The checksum of sections and header: four sums side by side over stripes of 32 bytes; of a last part of a stripe, the
+/// rest counts as zero. Against truncation and rot, not against a forger: a forged image is still walked within its
+/// bounds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checksum {
+    lanes: [u64; 4],
+    len: u64,
+}
+
+impl Checksum {
+    pub(crate) const fn new(len: usize) -> Self {
+        Self { lanes: [1, 2, 3, 4], len: len as u64 }
     }
-    lanes.iter().fold(bytes.len() as u64, |sum, lane| crate::hash::mix(sum ^ lane))
+
+    #[inline(always)]
+    pub(crate) fn stripe(&mut self, words: [u64; 4]) {
+        const PRIME: u64 = 0x9e37_79b1_85eb_ca87;
+        for (lane, word) in self.lanes.iter_mut().zip(words) {
+            *lane = (lane.rotate_left(29) ^ word).wrapping_mul(PRIME);
+        }
+    }
+
+    pub(crate) fn finish(self) -> u64 {
+        self.lanes.iter().fold(self.len, |sum, lane| crate::hash::mix(sum ^ lane))
+    }
+}
+
+/// The checksum of bytes.
+pub fn checksum(bytes: &[u8]) -> u64 {
+    let mut sum = Checksum::new(bytes.len());
+    for stripe in bytes.chunks(32) {
+        let mut whole = [0; 32];
+        whole.iter_mut().zip(stripe).for_each(|(to, from)| *to = *from);
+        let mut words = [0; 4];
+        words.iter_mut().zip(whole.as_chunks::<8>().0).for_each(|(to, from)| *to = u64::from_le_bytes(*from));
+        sum.stripe(words);
+    }
+    sum.finish()
 }

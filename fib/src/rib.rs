@@ -1,8 +1,7 @@
 //! The mutable routing table of all VRFs.
 
-use crate::{BuildError, NextHop, Prefix, Route, Tables, build};
+use crate::{BuildError, Memory, NextHop, Prefix, Route, Tables, build};
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use core::net::IpAddr;
 use ipnet::IpNet;
 use packet::VrfId;
@@ -80,7 +79,7 @@ impl Rib {
     ///
     /// # Errors
     /// [`BuildError`] if a route names what the tables do not have.
-    pub fn image(&self, epoch: u64, hash_seed: u64) -> Result<Vec<u8>, BuildError> {
+    pub fn image(&self, epoch: u64, hash_seed: u64) -> Result<Memory, BuildError> {
         build(self.routes(), &self.tables, epoch, hash_seed)
     }
 }

@@ -1,16 +1,16 @@
 //! What a route leads to.
 
-use crate::Prefix;
+use crate::{Entry, Prefix, RouterPortId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use packet::{MacAddr, VlanId, Vni, VrfId};
 
-/// Names an [`Adjacency`]; below 2^30.
+/// Names an [`Adjacency`]. Small numbers are cheaper: below 2^24.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdjacencyId(pub u32);
 
-/// Names an [`EcmpGroup`]; below 2^30.
+/// Names an [`EcmpGroup`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub u32);
 
@@ -35,6 +35,8 @@ pub enum NextHop {
     Blackhole,
     /// Looked up again in another VRF.
     OtherVrf(VrfId),
+    /// The router itself: an address of one of its ports.
+    Router(RouterPortId),
 }
 
 /// One route.
@@ -90,7 +92,7 @@ pub enum Egress {
 }
 
 /// Encapsulations. The numbers are those of the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum TunnelKind {
     /// RFC 7348.
@@ -146,4 +148,6 @@ pub struct Tables {
     pub adjacencies: BTreeMap<AdjacencyId, Adjacency>,
     /// All groups; their members are in `adjacencies`.
     pub groups: BTreeMap<GroupId, EcmpGroup>,
+    /// What a packet needs before its route.
+    pub entry: Entry,
 }

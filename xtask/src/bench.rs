@@ -17,16 +17,25 @@ pub(crate) struct Options {
     /// Also the sizes that take minutes
     #[arg(long)]
     long: bool,
-    /// Only one: push, start, first-packet, restart or idle on whole systems; codec or compile by criterion
+    /// Only one: push, start, first-packet, restart or idle on whole systems; codec or compile by criterion; fib
     only: Option<String>,
+    /// A directory with real routing tables (full2025-v4.txt.xz, full2025-v6.txt.xz), for fib
+    #[arg(long)]
+    rib: Option<std::path::PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     setup::ensure_done()?;
+    let only = options.only.as_deref();
+    if only.is_none_or(|only| only == "fib") {
+        fib(options)?;
+    }
+    if only == Some("fib") {
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("bench: building");
     // The controller's binary is what the measurements start.
     shell::run(cargo().args(["build", "--release", "--package=controller", "--package=benches", "--bins"]))?;
-    let only = options.only.as_deref();
     for bench in ["codec", "compile"] {
         if only.is_none_or(|only| only == bench) {
             shell::run(&mut criterion(bench, options.quick))?;
@@ -44,6 +53,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     let status = system.status().with_context(|| format!("start {SYSTEM}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The routing table beside its peers; DPDK's among them where `dpdk-dev` is installed.
+fn fib(options: &Options) -> Result<()> {
+    setup::offer_dpdk()?;
+    let mut command = cargo();
+    command.args(["run", "--release", "--package=fib-bench", "--"]);
+    if options.quick {
+        command.args(["--turns", "3", "--out", "target/fib-bench"]);
+    }
+    if let Some(rib) = &options.rib {
+        command.arg("--rib").arg(rib);
+    }
+    shell::run(&mut command)
 }
 
 /// A criterion bench; its report goes below `target/criterion`.

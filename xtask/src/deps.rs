@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::shell::{cargo, output};
 
 /// Which crates of the workspace a crate may depend on, in any kind of dependency.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("packet", &[]),
     ("fib", &["packet"]),
     ("openflow", &["packet"]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("datapath", &["packet", "fib", "lab"]), // the lab: for its tests
     ("lab", &["packet", "fib", "openflow", "ovsdb", "controller"]),
     ("benches", &["packet", "fib", "openflow", "ovsdb", "controller", "datapath", "lab"]),
+    ("fib-bench", &["packet", "fib"]),
     ("xtask", &[]),
 ];
 

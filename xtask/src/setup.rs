@@ -79,6 +79,19 @@ fn install_packages(yes: bool) -> Result<()> {
     Ok(())
 }
 
+/// What only the bench of the routing table needs: DPDK, to compare with. Without it, that bench does without.
+pub(crate) fn offer_dpdk() -> Result<()> {
+    let there = Command::new("pkg-config").args(["--exists", "libdpdk"]).status();
+    if there.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    if is_root()? {
+        return shell::run(Command::new("sh").args(["xtask/setup.sh", "dpdk-dev"]));
+    }
+    println!("setup: for a comparison with DPDK, install dpdk-dev");
+    Ok(())
+}
+
 fn missing_packages() -> Result<Vec<(&'static str, &'static str)>> {
     if !on_path("dpkg-query") {
         let names: Vec<&str> = PACKAGES.iter().map(|(package, _)| *package).collect();

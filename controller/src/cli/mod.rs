@@ -1,7 +1,8 @@
 //! The command line: `dragonflow controller` is the daemon, everything else talks to it.
 //!
 //! Exit codes: 0 done; 1 refused or failed; 2 wrong usage or configuration; 3 the controller answers but is not
-//! healthy (`status`), or not in time (`apply --wait`); 4 the controller cannot be reached.
+//! healthy (`status`), not in time (`apply --wait`), or tables differ or must not go live (`table`); 4 the controller
+//! cannot be reached.
 
 mod apply;
 mod client;
@@ -9,6 +10,7 @@ mod config;
 mod daemon;
 mod explain;
 mod get;
+mod image;
 mod show;
 mod status;
 mod table;
@@ -38,7 +40,8 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 wrong usage or configuration; 3 the controller \
-                          is not healthy, or was not in time (apply --wait); 4 the controller cannot be reached.";
+                          is not healthy, was not in time (apply --wait), tables differ or must not go live; 4 the \
+                          controller cannot be reached.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -56,6 +59,9 @@ enum Command {
     Trace(explain::TraceArgs),
     /// Show the flows and groups of a chassis.
     Flows(explain::FlowsArgs),
+    /// Look into a compiled routing table.
+    #[command(subcommand)]
+    Table(image::TableCommand),
     /// Print a completion script.
     Completion {
         /// For which shell.
@@ -88,6 +94,8 @@ enum CliError {
     NotOurs { server: Server, why: String },
     #[error("{name}")]
     Topology { name: String, source: TopologyError },
+    #[error("{name}")]
+    Image { name: String, source: fib::LoadError },
     #[error("cannot read {name}")]
     Read { name: String, source: io::Error },
     #[error("{error}")]
@@ -123,6 +131,7 @@ impl CliError {
             Self::Topology { .. } => {
                 "correct the file; examples/two-tenants.yaml shows every kind of object".into()
             }
+            Self::Image { .. } => "is it the file of an image, whole, and written by this version?".into(),
             Self::Read { .. } => "check the name, or give - to read standard input".into(),
             Self::Usage { hint, .. } | Self::Daemon { hint, .. } => hint.clone(),
             Self::NotInTime { .. } => {
@@ -170,6 +179,7 @@ fn run(cli: Cli) -> Result<Done, CliError> {
             clap_complete::generate(shell, &mut Cli::command(), "dragonflow", &mut out.to);
             Ok(Done::Well)
         }
+        Command::Table(command) => image::run(&command, &mut out),
         Command::Version => {
             writeln!(out.to, "dragonflow {}", env!("CARGO_PKG_VERSION"))?;
             Ok(Done::Well)
@@ -194,9 +204,11 @@ async fn ask(command: Command, client: &Client, out: &mut Out) -> Result<Done, C
         Command::Trace(args) => explain::trace(args, client, out).await,
         Command::Flows(args) => explain::flows(&args, client, out).await,
         // Handled by the caller: they need no controller.
-        Command::Controller(_) | Command::Completion { .. } | Command::Version | Command::Openapi => {
-            Ok(Done::Well)
-        }
+        Command::Controller(_)
+        | Command::Completion { .. }
+        | Command::Version
+        | Command::Openapi
+        | Command::Table(_) => Ok(Done::Well),
     }
 }
 

@@ -83,7 +83,11 @@ impl Table<'_> {
                 let [_, _, a, b, c, d] = hop.dst_mac.0;
                 Some(Member { key: u32::from_be_bytes([a, b, c, d]), adjacency })
             }
-            NextHop::Ecmp(_) | NextHop::Unreachable | NextHop::Blackhole | NextHop::OtherVrf(_) => None,
+            NextHop::Ecmp(_)
+            | NextHop::Unreachable
+            | NextHop::Blackhole
+            | NextHop::OtherVrf(_)
+            | NextHop::Router(_) => None,
         });
         let group = EcmpGroup::new(members.collect::<Vec<_>>());
         self.rib.tables.groups.insert(id, group);

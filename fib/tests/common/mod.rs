@@ -111,5 +111,84 @@ pub fn tables() -> Tables {
     Tables {
         adjacencies: (0..6).map(|id| (AdjacencyId(u32::from(id) * 1000), adjacency(id))).collect(),
         groups: (0..3).map(|id| (GroupId(id), EcmpGroup::new((0..id * 2 + 1).map(member)))).collect(),
+        entry: fib::Entry::default(),
     }
+}
+
+/// First and last address of a prefix, and its neighbours outside.
+pub fn edges(prefix: Prefix) -> Vec<IpAddr> {
+    let net = prefix.net();
+    match (net.network(), net.broadcast()) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            let (first, last) = (first.to_bits(), last.to_bits());
+            [first.wrapping_sub(1), first, last, last.wrapping_add(1)]
+                .map(|bits| IpAddr::V4(bits.into()))
+                .into()
+        }
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            let (first, last) = (first.to_bits(), last.to_bits());
+            [first.wrapping_sub(1), first, last, last.wrapping_add(1)]
+                .map(|bits| IpAddr::V6(bits.into()))
+                .into()
+        }
+        _ => panic!("a prefix of two families"),
+    }
+}
+
+/// The routes that some address matches: those whose addresses do not all have longer prefixes. And default routes.
+pub fn visible(routes: &[Route]) -> Vec<Route> {
+    let hidden = |route: &Route| {
+        let others: Vec<ipnet::IpNet> =
+            routes.iter().filter(|other| other.vrf == route.vrf).map(|other| other.prefix.net()).collect();
+        halves(route.prefix.net()).is_some_and(|halves| halves.iter().all(|half| covered(*half, &others)))
+    };
+    routes.iter().filter(|route| route.prefix.len() == 0 || !hidden(route)).copied().collect()
+}
+
+fn halves(net: ipnet::IpNet) -> Option<Vec<ipnet::IpNet>> {
+    net.subnets(net.prefix_len() + 1).ok().map(Iterator::collect)
+}
+
+fn covered(net: ipnet::IpNet, others: &[ipnet::IpNet]) -> bool {
+    let within: Vec<ipnet::IpNet> = others.iter().filter(|other| net.contains(*other)).copied().collect();
+    within.contains(&net)
+        || !within.is_empty()
+            && halves(net).is_some_and(|halves| halves.iter().all(|half| covered(*half, &within)))
+}
+
+/// Scalar lookups, bursts and the model agree on these addresses, in all VRFs.
+pub fn agree(model: &fib::naive::Model, image: fib::FibImage<'_>, addrs: &[IpAddr]) {
+    for vrf in (0..3).map(vrf) {
+        let Some(domain) = image.domain(vrf) else {
+            assert!(addrs.iter().all(|addr| model.lookup(vrf, *addr).is_none()), "{vrf} is not in the image");
+            continue;
+        };
+        for addr in addrs {
+            assert_eq!(image.lookup(vrf, *addr), model.lookup(vrf, *addr), "{vrf}, {addr}");
+        }
+        for addrs in addrs.chunks(fib::BURST) {
+            let scalar: Vec<u32> = addrs.iter().map(|addr| image.lookup_word(domain, *addr)).collect();
+            assert_eq!(burst(image, domain, addrs), scalar, "{vrf}, {addrs:?}");
+            let (mut portable, keys) = ([7; fib::BURST], addrs.iter().map(|addr| (domain, *addr)));
+            image.mutant_burst::<0>(&keys.collect::<Vec<_>>(), &mut portable);
+            assert_eq!(portable[..addrs.len()], scalar, "{vrf}, {addrs:?}, portable");
+        }
+    }
+}
+
+/// The words of a burst with the machine's instructions; addresses of both families are parted.
+pub fn burst(image: fib::FibImage<'_>, domain: fib::DomainNumber, addrs: &[IpAddr]) -> Vec<u32> {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for addr in addrs {
+        match addr {
+            IpAddr::V4(addr) => v4.push((domain, addr.to_bits())),
+            IpAddr::V6(addr) => v6.push((domain, addr.to_bits())),
+        }
+    }
+    let (mut words4, mut words6) = ([7; fib::BURST], [7; fib::BURST]);
+    image.burst4(&v4, &mut words4);
+    image.burst6(&v6, &mut words6);
+    let (mut words4, mut words6) = (words4.into_iter(), words6.into_iter());
+    let word = |addr: &IpAddr| if addr.is_ipv4() { words4.next() } else { words6.next() };
+    addrs.iter().map(word).map(Option::unwrap).collect()
 }

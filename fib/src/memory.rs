@@ -1,0 +1,286 @@
+//! The bytes of an image as readers and the writer see them: the only room of this crate with `unsafe`.
+//!
+//! Every access is within bounds, aligned and atomic, so bytes may come from anywhere and change at any time.
+#![allow(unsafe_code, reason = "image bytes are shared with a concurrent writer, perhaps of another process")]
+
+use alloc::vec::Vec;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// 64 bytes of an image, aligned as one cache line.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Unit([AtomicU64; 8]);
+
+/// Memory that holds an image: plain, a mapped file, the value of a BPF array.
+pub trait Container {
+    /// All of it. The same memory at each call, until [`Container::grow`].
+    fn units(&self) -> &[Unit];
+
+    /// Makes it at least this many units long, new ones zero, old ones kept, at another address perhaps. False if it
+    /// cannot; then nothing changed.
+    fn grow(&mut self, _units: usize) -> bool {
+        false
+    }
+}
+
+/// Memory that is shared with readers: it does not grow.
+impl<T: Container> Container for &T {
+    fn units(&self) -> &[Unit] {
+        (**self).units()
+    }
+}
+
+/// Plain memory.
+#[derive(Debug, Default)]
+pub struct Memory(Vec<Unit>);
+
+impl Memory {
+    /// Zeroed memory.
+    pub fn new(units: usize) -> Self {
+        let mut memory = Vec::new();
+        memory.resize_with(units, Unit::default);
+        Self(memory)
+    }
+
+    /// A copy of bytes; the rest of the last unit is zero.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let memory = Self::new(bytes.len().div_ceil(size_of::<Unit>()));
+        View::new(&memory.0).write(0, bytes);
+        memory
+    }
+
+    /// The bytes; needs that nobody writes, hence `&mut`.
+    pub fn bytes(&mut self) -> &[u8] {
+        let (at, len) = (self.0.as_ptr().cast::<u8>(), size_of_val(self.0.as_slice()));
+        // SAFETY: the units are initialized, have no padding, and are borrowed exclusively.
+        unsafe { core::slice::from_raw_parts(at, len) }
+    }
+
+    pub(crate) fn truncate(&mut self, units: usize) {
+        self.0.truncate(units);
+        self.0.shrink_to_fit();
+    }
+}
+
+impl Container for Memory {
+    fn units(&self) -> &[Unit] {
+        &self.0
+    }
+
+    fn grow(&mut self, units: usize) -> bool {
+        let fits = units < crate::layout::MAX_UNITS as usize;
+        if fits && units > self.0.len() {
+            self.0.resize_with(units, Unit::default);
+        }
+        fits
+    }
+}
+
+/// A view of an image's memory. Reads outside of it give 0, writes outside of it do nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    base: *const u8,
+    /// In bytes.
+    len: usize,
+    life: PhantomData<&'a [Unit]>,
+}
+
+// SAFETY: all accesses through it are atomic.
+unsafe impl Send for View<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for View<'_> {}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(units: &'a [Unit]) -> Self {
+        Self { base: units.as_ptr().cast(), len: size_of_val(units), life: PhantomData }
+    }
+
+    /// Of bytes that begin at an 8-byte boundary, for reading alone; `None` for others.
+    pub(crate) fn of_bytes(bytes: &'a [u8]) -> Option<Self> {
+        let aligned = bytes.as_ptr().addr().is_multiple_of(8);
+        aligned.then_some(Self { base: bytes.as_ptr(), len: bytes.len(), life: PhantomData })
+    }
+
+    /// In bytes.
+    pub(crate) const fn len(self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    const fn has(self, at: usize, size: usize) -> bool {
+        at < self.len && self.len - at >= size && at.is_multiple_of(size)
+    }
+
+    #[inline(always)]
+    fn cell32(self, at: usize) -> Option<&'a AtomicU32> {
+        // SAFETY: in bounds, aligned (the base to 8 bytes, `at` to 4), alive for 'a; only accessed atomically.
+        self.has(at, 4).then(|| unsafe { AtomicU32::from_ptr(self.base.wrapping_add(at).cast_mut().cast()) })
+    }
+
+    #[inline(always)]
+    fn cell64(self, at: usize) -> Option<&'a AtomicU64> {
+        // SAFETY: in bounds, aligned (the base and `at` to 8 bytes), alive for 'a; only accessed atomically.
+        self.has(at, 8).then(|| unsafe { AtomicU64::from_ptr(self.base.wrapping_add(at).cast_mut().cast()) })
+    }
+
+    /// The number at a byte offset that is a multiple of 4.
+    #[inline(always)]
+    pub(crate) fn u32(self, at: usize) -> u32 {
+        #[cfg(test)]
+        if let Some(value) = crate::interleave::load(at, 4) {
+            return u32::try_from(value).unwrap_or_default();
+        }
+        self.cell32(at).map_or(0, |cell| u32::from_le(cell.load(Ordering::Acquire)))
+    }
+
+    /// The number at a byte offset that is a multiple of 8.
+    #[inline(always)]
+    pub(crate) fn u64(self, at: usize) -> u64 {
+        #[cfg(test)]
+        if let Some(value) = crate::interleave::load(at, 8) {
+            return value;
+        }
+        self.cell64(at).map_or(0, |cell| u64::from_le(cell.load(Ordering::Acquire)))
+    }
+
+    /// Publishes: what was stored before is seen by whoever sees this.
+    #[inline]
+    pub(crate) fn store32(self, at: usize, value: u32) {
+        #[cfg(test)]
+        crate::interleave::stored(at, &value.to_le_bytes());
+        if let Some(cell) = self.cell32(at) {
+            cell.store(value.to_le(), Ordering::Release);
+        }
+    }
+
+    /// As [`Self::store32`].
+    #[inline]
+    pub(crate) fn store64(self, at: usize, value: u64) {
+        #[cfg(test)]
+        crate::interleave::stored(at, &value.to_le_bytes());
+        if let Some(cell) = self.cell64(at) {
+            cell.store(value.to_le(), Ordering::Release);
+        }
+    }
+
+    /// Copies bytes to an offset that is a multiple of 8, where nobody reads yet.
+    pub(crate) fn write(self, at: usize, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for (index, word) in words.iter().enumerate() {
+            self.store64(at + index * 8, u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            self.store64(at + words.len() * 8, u64::from_le_bytes(last));
+        }
+    }
+
+    /// Copies bytes from an offset that is a multiple of 8.
+    pub(crate) fn read<const N: usize>(self, at: usize) -> [u8; N] {
+        let mut bytes = [0; N];
+        for (index, chunk) in bytes.chunks_mut(8).enumerate() {
+            let word = self.u64(at + index * 8).to_le_bytes();
+            chunk.iter_mut().zip(word).for_each(|(to, from)| *to = from);
+        }
+        bytes
+    }
+
+    /// [`crate::layout::checksum`] of a range; offset and length are multiples of 4.
+    pub(crate) fn checksum(self, at: usize, len: usize) -> u64 {
+        let mut sum = crate::layout::Checksum::new(len);
+        let whole = len / 32 * 32;
+        for stripe in (at..at + whole).step_by(32) {
+            sum.stripe([0, 8, 16, 24].map(|word| self.u64(stripe + word)));
+        }
+        if whole < len {
+            let words = [0, 8, 16, 24].map(|word| {
+                let low = |from: usize| if from < len { u64::from(self.u32(at + from)) } else { 0 };
+                low(whole + word) | low(whole + word + 4) << 32
+            });
+            sum.stripe(words);
+        }
+        sum.finish()
+    }
+
+    /// Asks for the cache line of a byte offset.
+    #[inline(always)]
+    pub(crate) fn prefetch(self, at: usize) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if at < self.len {
+            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: in bounds; and prefetching never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.base.wrapping_add(at).cast()) }
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = at;
+    }
+}
+
+/// How walkers count: the instructions differ, the answers do not.
+pub(crate) trait Isa: Copy {
+    /// How many of the first `N` numbers of the line at a unit's byte offset are not above the key. `N` is 7 or 15.
+    fn not_above<const N: usize>(view: View<'_>, at: usize, key: u32) -> u32;
+    /// How many bits are set.
+    fn ones(bits: u64) -> u32;
+}
+
+/// What every machine has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Isa for Portable {
+    #[inline(always)]
+    fn not_above<const N: usize>(view: View<'_>, at: usize, key: u32) -> u32 {
+        (0..N).map(|index| u32::from(view.u32(at + index * 4) <= key)).sum()
+    }
+
+    #[inline(always)]
+    fn ones(bits: u64) -> u32 {
+        bits.count_ones()
+    }
+}
+
+/// AVX2 and POPCNT. Only for functions that run after [`Avx2::is_here`].
+#[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2;
+
+#[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
+impl Avx2 {
+    pub(crate) fn is_here() -> bool {
+        std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("popcnt")
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
+impl Isa for Avx2 {
+    #[inline(always)]
+    fn not_above<const N: usize>(view: View<'_>, at: usize, key: u32) -> u32 {
+        use core::arch::x86_64::*;
+        if !view.has(at, 64) {
+            return 0;
+        }
+        // SAFETY: a line in bounds, and the caller's machine has AVX2. The starts of a node are written before it is
+        // published, so no store races with these loads; were the bytes hostile, any answer would do.
+        #[allow(clippy::multiple_unsafe_ops_per_block, reason = "one vector comparison")]
+        unsafe {
+            let (low, key) = (view.base.add(at).cast::<__m256i>(), _mm256_set1_epi32(key.cast_signed()));
+            let mask = |line: __m256i| {
+                let hit = _mm256_cmpeq_epi32(_mm256_min_epu32(line, key), line);
+                _mm256_movemask_ps(_mm256_castsi256_ps(hit)).cast_unsigned()
+            };
+            let mut bits = mask(_mm256_loadu_si256(low));
+            if N > 8 {
+                bits |= mask(_mm256_loadu_si256(low.add(1))) << 8;
+            }
+            Self::ones(u64::from(bits & ((1 << N) - 1)))
+        }
+    }
+
+    #[inline(always)]
+    fn ones(bits: u64) -> u32 {
+        bits.count_ones()
+    }
+}
