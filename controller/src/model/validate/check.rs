@@ -44,6 +44,8 @@ fn faults(view: &View<'_>, index: &Index, me: &ObjectId) -> Vec<Fault> {
         ObjectId::Subnet(id) => view.subnet(id).into_iter().for_each(|o| context.subnet(o, &mut faults)),
         ObjectId::Port(id) => view.port(id).into_iter().for_each(|o| context.port(o, &mut faults)),
         ObjectId::Router(id) => view.router(id).into_iter().for_each(|o| context.router(o, &mut faults)),
+        // Kept for whoever makes use of them, who will know what they may be.
+        ObjectId::FloatingIp(_) | ObjectId::SecurityGroup(_) | ObjectId::AddressGroup(_) => {}
     }
     faults
 }
@@ -177,7 +179,14 @@ impl Context<'_> {
             faults.extend(interface.mac.and_then(|mac| self.interface_mac(interface, mac)));
         }
         faults.extend(overlap_of_legs(legs.iter().map(|(subnet, _)| *subnet)));
-        let complete = legs.len() == router.interfaces.len();
+        let outside = router.gateway.iter().flat_map(|gateway| &gateway.fixed_ips);
+        for fixed in outside.clone() {
+            if let Some(subnet) = self.view.subnet(&fixed.subnet) {
+                faults.extend(placement("gateway ip", fixed.ip, subnet));
+                legs.push((subnet, Some(fixed.ip)));
+            }
+        }
+        let complete = legs.len() == router.interfaces.len() + outside.count();
         let mut destinations = BTreeSet::new();
         for route in &router.routes {
             if !destinations.insert(route.destination) {
