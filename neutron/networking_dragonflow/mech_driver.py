@@ -54,7 +54,6 @@ class DragonflowMechanismDriver(api.MechanismDriver):
             return
         for segment in context.segments_to_bind:
             if agents.reaches(chassis, segment):
-                _block_until_wired(context)
                 context.set_binding(segment[api.ID], portbindings.VIF_TYPE_OVS, _vif_details())
                 return
         LOG.warning('port %s cannot be bound: chassis %s reaches no segment of network %s',

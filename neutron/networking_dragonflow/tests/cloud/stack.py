@@ -1,0 +1,115 @@
+"""A whole Neutron behind a pipe: a line of JSON in is a command, a line of JSON out is its answer.
+
+The system tests in Rust have the switches and the VMs; by this they have a Neutron, driven by openstacksdk:
+
+    python -m networking_dragonflow.tests.cloud.stack DIRECTORY CONTROLLER_URL [CACHE]
+    {"do": "start_api"}
+    {"do": "sdk", "call": "create_network", "args": {"name": "web"}}
+"""
+
+import json
+import sys
+import time
+import traceback
+
+import openstack
+from openstack import resource
+
+from networking_dragonflow.tests.cloud import processes
+
+
+class Stack:
+    """What the commands act on: each public method is one."""
+
+    def __init__(self, directory, controller_url, cache=None):
+        self._database = processes.MariaDb(directory, cache)
+        self._database.start()
+        self._neutron = processes.Neutron(directory, self._database.url, controller_url)
+        self._sdk = None
+
+    def start_api(self):
+        self._neutron.start_api()
+        self._sdk = openstack.connect(auth_type='none', network_endpoint_override=self._neutron.url,
+                                      load_yaml_config=False, load_envvars=False)
+
+    def start_worker(self, name):
+        self._neutron.start_worker(name)
+
+    def kill_api(self):
+        self._neutron.kill_api()
+
+    def kill_worker(self, name):
+        self._neutron.kill_worker(name)
+
+    def kill_database(self):
+        self._database.kill()
+
+    def start_database(self):
+        self._database.start()
+
+    def sync(self, args):
+        return self._neutron.sync(*args)
+
+    def leader(self):
+        """The process that leads, and its epoch; null without one."""
+        row = self._query('SELECT holder, epoch FROM dragonflow_lease')
+        holder, epoch = row[0] if row else ('', 0)
+        return {'pid': int(holder.split(':')[1]), 'epoch': epoch} if holder else None
+
+    def journal(self):
+        """How many changes wait."""
+        return self._query('SELECT COUNT(*) FROM dragonflow_journal')[0][0]
+
+    def sdk(self, call, args):
+        answer = getattr(self._sdk.network, call)(**args)
+        if isinstance(answer, resource.Resource):
+            return answer.to_dict()
+        if answer is None or isinstance(answer, (dict, str, int, bool)):
+            return answer
+        return [item.to_dict() if isinstance(item, resource.Resource) else item for item in answer]
+
+    def post(self, path, body):
+        """What openstacksdk has no method for, as many objects at once."""
+        answer = self._sdk.network.post(path, json=body)
+        if answer.status_code >= 300:
+            raise RuntimeError(f'{path}: {answer.status_code} {answer.text[:500]}')
+        return answer.json()
+
+    def timed(self, calls):
+        """Does several calls, pairs of name and arguments; seconds of each."""
+        times = []
+        for call, args in calls:
+            start = time.monotonic()
+            self.sdk(call, args)
+            times.append(time.monotonic() - start)
+        return times
+
+    def close(self):
+        self._neutron.kill()
+        self._database.kill()
+
+    def _query(self, sql):
+        import pymysql
+        with pymysql.connect(host='127.0.0.1', port=self._database.port, user='root', database='neutron') as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetchall()
+
+
+def main():
+    stack = Stack(*sys.argv[1:])
+    try:
+        print(json.dumps({'ok': 'ready'}), flush=True)
+        for line in sys.stdin:
+            command = json.loads(line)
+            try:
+                answer = {'ok': getattr(stack, command.pop('do'))(**command)}
+            except Exception:
+                answer = {'error': traceback.format_exc()}
+            print(json.dumps(answer, default=str), flush=True)
+    finally:
+        stack.close()
+
+
+if __name__ == '__main__':
+    main()
