@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsStr,
     fs,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -31,6 +31,8 @@ pub struct Cloud {
     pub vms: BTreeMap<String, Vm>,
     topology: Value,
     controller: Option<Process>,
+    /// Where the controller listens besides its socket.
+    http: Option<SocketAddr>,
     starts: u32,
     openflow_socket: String,
     // Last: everything above lives in it.
@@ -72,6 +74,7 @@ impl Cloud {
             vms: BTreeMap::new(),
             topology,
             controller: None,
+            http: None,
             starts: 0,
             openflow_socket: SOCKET.into(),
             lab,
@@ -226,9 +229,10 @@ impl Cloud {
             listen.push(socket(SOCKET));
         }
         let store = self.file("store/store.redb");
-        let api = self.api();
+        let mut api = vec![self.api()];
+        api.extend(self.http.map(|address| format!("http://{address}")));
         format!(
-            "[store]\npath = {store:?}\n\n[api]\nlisten = [{api:?}]\n\n[openflow]\nlisten = {listen:?}\n{chassis}"
+            "[store]\npath = {store:?}\n\n[api]\nlisten = {api:?}\n\n[openflow]\nlisten = {listen:?}\n{chassis}"
         )
     }
 
@@ -244,6 +248,17 @@ impl Cloud {
     /// It does not run.
     pub fn controller_pid(&self) -> Result<u32> {
         Ok(self.controller.as_ref().context("the controller does not run")?.pid())
+    }
+
+    /// Has the controller listen by TCP, on loopback, from its next start on; the URL.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn listen_http(&mut self) -> Result<String> {
+        let free = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
+        let address = free.local_addr().context("find a free port")?;
+        self.http = Some(address);
+        Ok(format!("http://{address}"))
     }
 
     /// Kills the controller with SIGKILL.
