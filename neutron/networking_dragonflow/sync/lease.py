@@ -67,6 +67,8 @@ class Lease:
 
     def raise_epoch(self, above):
         """The controller knows a greater epoch, as after a restored database: goes beyond it if we still lead."""
+        if self.epoch is None:
+            return False
         epoch = max(above, self.epoch) + 1
         if not _swap({'holder': self.holder, 'epoch': self.epoch}, {'epoch': epoch}):
             self.lost.set()
