@@ -279,6 +279,16 @@ impl Cloud {
         self.dragonflow_ok(&["apply", "--prune", "-f", &file.display().to_string()])
     }
 
+    /// Applies the topology, and leaves alone what is not in it: it may be Neutron's.
+    ///
+    /// # Errors
+    /// The controller refuses it.
+    pub fn apply_own(&self) -> Result<String> {
+        let file = self.file("topology.json");
+        fs::write(&file, serde_json::to_vec_pretty(&self.topology)?)?;
+        self.dragonflow_ok(&["apply", "-f", &file.display().to_string()])
+    }
+
     /// Waits until every chassis holds what it should.
     ///
     /// # Errors

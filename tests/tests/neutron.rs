@@ -119,3 +119,112 @@ fn a_router_from_the_sdk_carries_packets() -> Result<()> {
     }
     Ok(())
 }
+
+/// What changes while something is dead: a new VM in place of an old one, an extra route, an address pair, a network
+/// that comes and goes. Returns the new VM.
+fn change(cloud: &Cloud, neutron: &mut Neutron, tenant: &Tenant, old: &Vm, name: &str) -> Result<Vm> {
+    let network = &tenant.networks[1];
+    let port = json!({"network_id": network, "binding_host_id": "hv1", "name": name});
+    let port = neutron.create("create_port", port)?;
+    old.detach()?;
+    neutron.sdk("delete_port", json!({"port": old.spec().port_id}))?;
+    let vm = neutron.boot(cloud.lab(), cloud.host("hv1")?, name, &port)?;
+    let hop = vm.v4()?.to_string();
+    let route = json!({"routes": [{"destination": format!("172.16.{}.0/24", name.len()), "nexthop": hop}]});
+    neutron.sdk("update_router", json!({"router": tenant.router, "routes": route["routes"]}))?;
+    let pairs = json!([{"ip_address": "10.0.2.250"}]);
+    neutron.sdk("update_port", json!({"port": port, "allowed_address_pairs": pairs}))?;
+    let passing = neutron.create("create_network", json!({"name": "passing"}))?;
+    let subnet = json!({"network_id": passing, "ip_version": 4, "cidr": "10.0.3.0/24"});
+    neutron.create("create_subnet", subnet)?;
+    neutron.sdk("delete_network", json!({"network": passing}))?;
+    neutron.create("create_security_group", json!({"name": name}))?;
+    Ok(vm)
+}
+
+/// Everything is as Neutron says, also to packets.
+fn healed(neutron: &mut Neutron, from: &Vm, to: &Vm) -> Result<()> {
+    neutron.wait_port(&to.spec().port_id, "ACTIVE")?;
+    neutron.wait_equal()?;
+    reach(from, to)
+}
+
+fn leader(neutron: &mut Neutron) -> Result<(u64, u64)> {
+    let mut found = (0, 0);
+    wait_for("a leading worker", PATIENCE, || {
+        let leader = neutron.ask(json!({"do": "leader"}))?;
+        found = (leader["pid"].as_u64().unwrap_or(0), leader["epoch"].as_u64().unwrap_or(0));
+        Ok(found.0 != 0)
+    })?;
+    Ok(found)
+}
+
+#[test]
+fn what_changes_while_something_is_dead_arrives() -> Result<()> {
+    let (mut cloud, mut neutron) = cloud("nkill")?;
+    let tenant = Tenant::create(&mut neutron)?;
+    let fixed = tenant.boot(&cloud, &mut neutron, 0, "hv2", "fixed")?;
+    let mut vm = tenant.boot(&cloud, &mut neutron, 1, "hv1", "a")?;
+    healed(&mut neutron, &fixed, &vm).context("at first")?;
+
+    // The controller; and with it everything that it knew of.
+    cloud.kill_controller()?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "bb")?;
+    std::fs::remove_file(cloud.lab().dir().join("store.redb"))?;
+    cloud.start_controller()?;
+    cloud.apply_own()?;
+    healed(&mut neutron, &fixed, &vm).context("after an empty controller came back")?;
+
+    // The controller alone.
+    cloud.kill_controller()?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "ccc")?;
+    cloud.start_controller()?;
+    healed(&mut neutron, &fixed, &vm).context("after the controller came back")?;
+
+    // Every process of the API, in the midst of a request.
+    neutron.ask(json!({"do": "kill_api_while_busy"}))?;
+    neutron.ask(json!({"do": "start_api"}))?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "dddd")?;
+    healed(&mut neutron, &fixed, &vm).context("after the API came back")?;
+
+    // The leading worker, with another in wait.
+    neutron.ask(json!({"do": "start_worker", "name": "b"}))?;
+    let (first, epoch) = leader(&mut neutron)?;
+    wait_for("a second worker", PATIENCE, || Ok(neutron.ask(json!({"do": "standby"}))? == true))?;
+    neutron.ask(json!({"do": "kill_pid", "pid": first}))?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "eeeee")?;
+    healed(&mut neutron, &fixed, &vm).context("after the leading worker died")?;
+    let (second, later) = leader(&mut neutron)?;
+    ensure!(second != first && later > epoch, "worker {second}, epoch {later}; before {first}, {epoch}");
+
+    // The database.
+    neutron.ask(json!({"do": "kill_database"}))?;
+    neutron.ask(json!({"do": "start_database"}))?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "ffffff")?;
+    healed(&mut neutron, &fixed, &vm).context("after the database came back")?;
+    Ok(())
+}
+
+/// Somebody writes to the controller behind Neutron's back.
+#[test]
+fn what_others_changed_is_repaired() -> Result<()> {
+    let (cloud, mut neutron) = cloud("nrepair")?;
+    let tenant = Tenant::create(&mut neutron)?;
+    neutron.wait_equal()?;
+    cloud.dragonflow_ok(&["delete", "router", &tenant.router])?;
+    let surplus = cloud.lab().dir().join("surplus.json");
+    std::fs::write(
+        &surplus,
+        json!({"networks": [{"id": "stray", "segment": {"type": "gre", "id": 77}}]}).to_string(),
+    )?;
+    cloud.dragonflow_ok(&["apply", "-f", &surplus.display().to_string()])?;
+    let (status, text) = neutron.sync("--check")?;
+    ensure!(
+        status == 1 && text.contains("missing: router") && text.contains("too many: network stray"),
+        "{text}"
+    );
+    let (status, text) = neutron.sync("--repair")?;
+    ensure!(status == 0 && text.ends_with("repaired"), "{status}: {text}");
+    ensure!(neutron.sync("--check")?.0 == 0, "a repair that is none");
+    Ok(())
+}

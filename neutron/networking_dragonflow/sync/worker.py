@@ -35,6 +35,7 @@ class SyncWorker(worker.BaseWorker):
         super().start(desc=self.desc)
         self._stop.clear()
         self._mirror = Mirror(self._stop)
+        LOG.info('sync worker for %s', cfg.CONF[conf.GROUP].controller_url)
         for loop in (self._mirror.keep_lease, self._mirror.follow_journal, self._mirror.follow_states):
             thread = threading.Thread(target=loop, name=f'dragonflow-{loop.__name__}', daemon=True)
             thread.start()

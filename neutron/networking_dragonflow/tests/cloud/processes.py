@@ -59,6 +59,9 @@ class Group:
             pass
         self.process.wait()
 
+    def has_written(self, text):
+        return text in pathlib.Path(self.log).read_text(errors='replace')
+
     def check(self):
         if self.process.poll() is not None:
             tail = pathlib.Path(self.log).read_text(errors='replace')[-3000:]

@@ -8,12 +8,16 @@ The system tests in Rust have the switches and the VMs; by this they have a Neut
 """
 
 import json
+import os
+import signal
 import sys
+import threading
 import time
 import traceback
 
 import openstack
 from openstack import resource
+import requests
 
 from networking_dragonflow.tests.cloud import processes
 
@@ -40,6 +44,25 @@ class Stack:
 
     def kill_worker(self, name):
         self._neutron.kill_worker(name)
+
+    def kill_api_while_busy(self):
+        """Kills while requests are under way; what became of them, nobody knows."""
+        url = self._neutron.url + 'v2.0/networks'
+        busy = [threading.Thread(target=_post, args=(url, {'network': {'name': f'busy-{number}'}}))
+                for number in range(8)]
+        for thread in busy:
+            thread.start()
+        time.sleep(0.1)
+        self._neutron.kill_api()
+        for thread in busy:
+            thread.join()
+
+    def kill_pid(self, pid):
+        os.kill(pid, signal.SIGKILL)
+
+    def standby(self):
+        """Whether every worker has said who it is: only then one of them can follow the leader."""
+        return all(group.has_written('sync worker') for group in self._neutron.workers.values())
 
     def kill_database(self):
         self._database.kill()
@@ -94,6 +117,13 @@ class Stack:
             with connection.cursor() as cursor:
                 cursor.execute(sql)
                 return cursor.fetchall()
+
+
+def _post(url, body):
+    try:
+        requests.post(url, json=body, timeout=30)
+    except requests.RequestException:
+        """The API was killed."""
 
 
 def main():
