@@ -62,7 +62,8 @@ class DragonflowMechanismDriver(api.MechanismDriver):
 
 def _vif_details():
     return {
-        portbindings.CAP_PORT_FILTER: True,
+        # Security groups are kept by the controller, but not enforced yet.
+        portbindings.CAP_PORT_FILTER: False,
         portbindings.OVS_HYBRID_PLUG: False,
         portbindings.VIF_DETAILS_CONNECTIVITY: portbindings.CONNECTIVITY_L2,
         portbindings.VIF_DETAILS_BRIDGE_NAME: BRIDGE,
