@@ -99,7 +99,9 @@ class Lease:
         seen = (row.holder, row.epoch, row.beat)
         if seen != self._seen:
             self._seen, self._seen_at = seen, self._clock()
-        if row.holder and self._clock() - self._seen_at < self._seconds:
+        # A lease that we lost sight of, as while the database was away, is still ours if nobody took it.
+        taken = row.holder not in ('', self.holder)
+        if taken and self._clock() - self._seen_at < self._seconds:
             return False
         new = {'holder': self.holder, 'epoch': row.epoch + 1, 'beat': row.beat + 1}
         if not _swap({'holder': row.holder, 'epoch': row.epoch, 'beat': row.beat}, new):

@@ -5,6 +5,7 @@ from unittest import mock
 from neutron_lib import context as n_context
 from neutron_lib.db import api as db_api
 from neutron.tests.unit import testlib_api
+from oslo_db import exception as db_exc
 
 from networking_dragonflow.db import models  # noqa: F401 - the fixture makes tables of what is imported
 from networking_dragonflow import journal
@@ -60,6 +61,18 @@ class LeaseTest(testlib_api.SqlTestCase):
         one.step()
         one.release()
         self.assertTrue(two.step())
+
+    def test_a_leader_without_a_database_stops_and_comes_back_at_once(self):
+        one = self.lease()
+        one.step()
+        with mock.patch.object(n_lease, '_swap', side_effect=db_exc.DBConnectionError()):
+            self.clock.now += 5
+            self.assertTrue(one.step())
+            self.clock.now += 2
+            self.assertFalse(one.step())
+            self.assertTrue(one.lost.is_set())
+        self.assertTrue(one.step())
+        self.assertEqual(one.epoch, 2)
 
     def test_a_leader_goes_beyond_what_the_controller_knows(self):
         one = self.lease()
