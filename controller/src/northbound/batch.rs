@@ -171,9 +171,17 @@ fn refuse(store: &Store, ops: &mut Ops, refused: &mut Vec<Refused>, problems: &[
             culprits.entry(culprit).or_insert(problem);
         }
     }
+    // What refers to another culprit may be right without that: it is judged again.
+    let names_another = |id: &ObjectId| match ops.get(id) {
+        Some(Op::Put(object)) => references(object).iter().any(|target| culprits.contains_key(target)),
+        _ => false,
+    };
+    let first: BTreeSet<ObjectId> = culprits.keys().filter(|id| !names_another(id)).cloned().collect();
     for (id, problem) in culprits {
-        ops.remove(&id);
-        refused.push(Refused { object: (&id).into(), error: problem.to_string() });
+        if first.is_empty() || first.contains(&id) {
+            ops.remove(&id);
+            refused.push(Refused { object: (&id).into(), error: problem.to_string() });
+        }
     }
 }
 
@@ -304,6 +312,17 @@ mod tests {
             send(&store, 1, &[subnet("10.0.0.0/25"), port("c", "10.0.0.3")], &[]).unwrap();
         assert_eq!(outcome.revision, Revision(3));
         assert!(refused[0].starts_with("subnet s: port a: fixed ip"), "{refused:?}");
+    }
+
+    #[test]
+    fn what_refers_to_something_bad_waits_for_it() {
+        let store = store();
+        let bad =
+            ("subnet", json!({"id": "s", "network": "n", "cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.0"}));
+        let router = ("router", json!({"id": "r", "interfaces": [{"subnet": "s", "ip": "10.0.0.0"}]}));
+        let (outcome, refused) = send(&store, 1, &[bad, router], &[]).unwrap();
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert_eq!(outcome.pending.len(), 1, "{outcome:?}");
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Context<'_> {
             faults.push(Fault::CidrUnusable(cidr));
         }
         if let Some(ip) = subnet.gateway_ip {
-            faults.extend(placement("gateway_ip", ip, subnet));
+            faults.extend(router_placement("gateway_ip", ip, subnet));
         }
         let siblings = self.index.subnets_of(&subnet.network).filter(|id| **id != subnet.id);
         for sibling in siblings.filter_map(|id| self.view.subnet(id)) {
@@ -170,7 +170,7 @@ impl Context<'_> {
             if let Some(subnet) = subnet {
                 match (ip, interface.ip) {
                     (None, _) => faults.push(Fault::NoInterfaceIp(subnet.id.clone())),
-                    (Some(_), Some(ip)) => faults.extend(placement("interface ip", ip, subnet)),
+                    (Some(_), Some(ip)) => faults.extend(router_placement("interface ip", ip, subnet)),
                     // A wrong gateway address is the subnet's fault.
                     (Some(_), None) => {}
                 }
@@ -182,7 +182,7 @@ impl Context<'_> {
         let outside = router.gateway.iter().flat_map(|gateway| &gateway.fixed_ips);
         for fixed in outside.clone() {
             if let Some(subnet) = self.view.subnet(&fixed.subnet) {
-                faults.extend(placement("gateway ip", fixed.ip, subnet));
+                faults.extend(router_placement("gateway ip", fixed.ip, subnet));
                 legs.push((subnet, Some(fixed.ip)));
             }
         }
@@ -262,6 +262,13 @@ fn overlap_of_legs<'a>(subnets: impl Iterator<Item = &'a Subnet>) -> Option<Faul
         other: b.id.clone(),
         other_cidr: b.cidr,
     })
+}
+
+/// The same for a router, whose address the routers' anycast address may well be: Neutron takes it as the gateway of
+/// every IPv6 subnet.
+fn router_placement(field: &'static str, ip: IpAddr, subnet: &Subnet) -> Option<Fault> {
+    let is_anycast = matches!(subnet.cidr, IpNet::V6(cidr) if ip == IpAddr::V6(cidr.network()));
+    placement(field, ip, subnet).filter(|_| !is_anycast)
 }
 
 fn placement(field: &'static str, ip: IpAddr, subnet: &Subnet) -> Option<Fault> {
