@@ -37,9 +37,10 @@ class LeaseTest(testlib_api.SqlTestCase):
         return lease
 
     def test_one_leads_and_another_follows_it(self):
-        one, two = self.lease(), self.lease()
+        one = self.lease()
         self.assertTrue(one.step())
         self.assertEqual(one.epoch, 1)
+        two = self.lease()
         for _beat in range(10):
             self.clock.now += 2
             self.assertTrue(one.step())
@@ -57,8 +58,10 @@ class LeaseTest(testlib_api.SqlTestCase):
         self.assertFalse(one.raise_epoch(7))
 
     def test_who_leaves_in_order_is_followed_at_once(self):
-        one, two = self.lease(), self.lease()
-        one.step()
+        one = self.lease()
+        self.assertTrue(one.step())
+        two = self.lease()
+        self.assertFalse(two.step())
         one.release()
         self.assertTrue(two.step())
 
