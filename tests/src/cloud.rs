@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::{Hypervisor, Lab, LabOptions, Process, Vm, VmSpec, wait_for};
+use crate::{Hypervisor, Lab, LabOptions, Process, Vm, VmSpec, pki::Pki, wait_for};
 
 /// How long anything may take before a test gives up; nothing is measured by it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,8 +31,8 @@ pub struct Cloud {
     pub vms: BTreeMap<String, Vm>,
     topology: Value,
     controller: Option<Process>,
-    /// Where the controller listens besides its socket.
-    http: Option<SocketAddr>,
+    /// Where the controller listens besides its socket, by TLS and with a token.
+    https: Option<(SocketAddr, Pki)>,
     starts: u32,
     openflow_socket: String,
     // Last: everything above lives in it.
@@ -74,7 +74,7 @@ impl Cloud {
             vms: BTreeMap::new(),
             topology,
             controller: None,
-            http: None,
+            https: None,
             starts: 0,
             openflow_socket: SOCKET.into(),
             lab,
@@ -230,9 +230,16 @@ impl Cloud {
         }
         let store = self.file("store/store.redb");
         let mut api = vec![self.api()];
-        api.extend(self.http.map(|address| format!("http://{address}")));
+        let mut secrets = String::new();
+        if let Some((address, pki)) = &self.https {
+            api.push(format!("https://{address}"));
+            let [key, certificate, tokens] =
+                ["controller.key", "controller.pem", "tokens"].map(|f| pki.path(f));
+            secrets =
+                format!("private_key = {key:?}\ncertificate = {certificate:?}\ntoken_file = {tokens:?}\n");
+        }
         format!(
-            "[store]\npath = {store:?}\n\n[api]\nlisten = {api:?}\n\n[openflow]\nlisten = {listen:?}\n{chassis}"
+            "[store]\npath = {store:?}\n\n[api]\nlisten = {api:?}\n{secrets}\n[openflow]\nlisten = {listen:?}\n{chassis}"
         )
     }
 
@@ -250,15 +257,28 @@ impl Cloud {
         Ok(self.controller.as_ref().context("the controller does not run")?.pid())
     }
 
-    /// Has the controller listen by TCP, on loopback, from its next start on; the URL.
+    /// Has the controller listen by TLS, on loopback, from its next start on; the URL. It asks for the token in the file
+    /// "tokens" of [`Self::pki`], and its authority is "ca" there.
     ///
     /// # Errors
-    /// No port is free.
-    pub fn listen_http(&mut self) -> Result<String> {
+    /// No port is free, or `openssl` fails.
+    pub fn listen_https(&mut self) -> Result<String> {
         let free = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
         let address = free.local_addr().context("find a free port")?;
-        self.http = Some(address);
-        Ok(format!("http://{address}"))
+        let dir = self.file("pki");
+        fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+        let pki = Pki::new(&dir)?;
+        fs::write(pki.path("tokens"), "a-token-of-the-lab-0123456789\n").context("write a token")?;
+        self.https = Some((address, pki));
+        Ok(format!("https://{address}"))
+    }
+
+    /// The keys of the controller's API.
+    ///
+    /// # Errors
+    /// It does not listen by TLS.
+    pub fn pki(&self) -> Result<&Pki> {
+        Ok(&self.https.as_ref().context("the controller does not listen by tls")?.1)
     }
 
     /// Kills the controller with SIGKILL.

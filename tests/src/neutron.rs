@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::{Cloud, Hypervisor, Lab, Vm, VmSpec, cloud::PATIENCE, wait_for};
+use crate::{Cloud, Hypervisor, Lab, Vm, VmSpec, cloud::PATIENCE, pki::Pki, wait_for};
 
 /// Environment variable that names a Python environment with Neutron; without it, the one that setup made.
 const VENV: &str = "DRAGONFLOW_NEUTRON_VENV";
@@ -26,28 +26,27 @@ pub struct Neutron {
 }
 
 impl Neutron {
-    /// Starts the database, the API and one worker, "a", for the controller at a URL.
+    /// Starts the database, the API and one worker, "a", for the controller at a URL, which asks for its token.
     ///
     /// # Errors
     /// Python's environment is missing, or something does not start.
-    pub fn start(lab: &Lab, controller: &str) -> Result<Self> {
-        let mut neutron = Self::prepare(lab, controller)?;
+    pub fn start(cloud: &Cloud, controller: &str) -> Result<Self> {
+        let mut neutron = Self::prepare(cloud.lab(), controller, cloud.pki()?)?;
         neutron.ask(json!({"do": "start_worker", "name": "a"}))?;
         neutron.ask(json!({"do": "start_api"}))?;
         Ok(neutron)
     }
 
     /// Only the database.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub fn prepare(lab: &Lab, controller: &str) -> Result<Self> {
+    fn prepare(lab: &Lab, controller: &str, pki: &Pki) -> Result<Self> {
         let directory = lab.dir().join("neutron");
         std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
         let log = directory.join("stack.log");
         let mut command = Command::new(venv()?.join("bin/python"));
         command.args(["-m", "networking_dragonflow.tests.cloud.stack"]);
         command.arg(&directory).arg(controller).arg(target().join("neutron-cache"));
+        let [tokens, authority] = ["tokens", "ca.pem"].map(|file| pki.path(file).display().to_string());
+        command.arg(format!("token_file = {tokens}\nca_file = {authority}"));
         lab.mark(&mut command);
         let out = File::create(&log).with_context(|| format!("make {}", log.display()))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(out);
@@ -186,11 +185,11 @@ pub fn cloud(prefix: &str) -> Result<(Cloud, Neutron)> {
     for host in cloud.hosts.values() {
         host.ensure_br_int()?;
     }
-    let controller = cloud.listen_http()?;
+    let controller = cloud.listen_https()?;
     cloud.start_controller()?;
     cloud.apply()?;
     cloud.wait_healthy()?;
-    let mut neutron = Neutron::start(cloud.lab(), &controller)?;
+    let mut neutron = Neutron::start(&cloud, &controller)?;
     wait_for("two chassis among the agents", PATIENCE, || {
         let agents = neutron.sdk("agents", json!({}))?;
         let alive = |agent: &&Value| agent["is_alive"] == true;

@@ -73,6 +73,10 @@ fn wait_silence(from: &Vm, ip: IpAddr) -> Result<()> {
 #[test]
 fn a_router_from_the_sdk_carries_packets() -> Result<()> {
     let (cloud, mut neutron) = cloud("nsdk")?;
+    for token in [json!(null), json!("a-token-that-is-none-0000")] {
+        let status = neutron.ask(json!({"do": "controller_status", "token": token}))?;
+        ensure!(status == 401, "the controller answers {status} to token {token}");
+    }
     let tenant = Tenant::create(&mut neutron)?;
     let one = tenant.boot(&cloud, &mut neutron, 0, "hv1", "one")?;
     let two = tenant.boot(&cloud, &mut neutron, 1, "hv2", "two")?;
@@ -170,7 +174,7 @@ fn what_changes_while_something_is_dead_arrives() -> Result<()> {
     // The controller; and with it everything that it knew of.
     cloud.kill_controller()?;
     vm = change(&cloud, &mut neutron, &tenant, &vm, "bb")?;
-    std::fs::remove_file(cloud.lab().dir().join("store.redb"))?;
+    std::fs::remove_file(cloud.lab().dir().join("store/store.redb"))?;
     cloud.start_controller()?;
     cloud.apply_own()?;
     healed(&mut neutron, &fixed, &vm).context("after an empty controller came back")?;

@@ -4,7 +4,7 @@
 use super::{
     Api,
     error::ApiError,
-    objects::{blocking, checked, object_of, parse, spec},
+    objects::{bad_json, blocking, checked, object_of, spec},
     types::{BatchAnswer, BatchRequest, Digest, ErrorBody, Hello, ObjectRef, Refused},
 };
 use crate::{
@@ -70,7 +70,8 @@ pub(super) async fn batch(
 ) -> Result<Json<BatchAnswer>, ApiError> {
     let body = body?;
     blocking(move || {
-        let request: BatchRequest = parse(&body)?;
+        let request: BatchRequest =
+            serde_json::from_slice(&body).map_err(|error| bad_json(format!("not a batch: {error}")))?;
         let epoch = request.epoch;
         let (mut ops, mut refused) = read(request)?;
         let outcome = commit_what_may_be(&api.store, &mut ops, &mut refused, epoch)?;

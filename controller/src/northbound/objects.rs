@@ -302,11 +302,7 @@ pub(super) fn object_of(kind: Kind, spec: serde_json::Value) -> Result<Object, s
     }
 }
 
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(bad_json)
-}
-
-fn bad_json(error: impl ToString) -> ApiError {
+pub(super) fn bad_json(error: impl ToString) -> ApiError {
     ApiError::bad_request(error, "send JSON as described in /v1/openapi.json")
 }
 

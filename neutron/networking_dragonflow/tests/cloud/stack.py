@@ -2,7 +2,7 @@
 
 The system tests in Rust have the switches and the VMs; by this they have a Neutron, driven by openstacksdk:
 
-    python -m networking_dragonflow.tests.cloud.stack DIRECTORY CONTROLLER_URL [CACHE]
+    python -m networking_dragonflow.tests.cloud.stack DIRECTORY CONTROLLER_URL [CACHE [OPTIONS]]
     {"do": "start_api"}
     {"do": "sdk", "call": "create_network", "args": {"name": "web"}}
 """
@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 
 import openstack
 from openstack import resource
@@ -25,10 +26,11 @@ from networking_dragonflow.tests.cloud import processes
 class Stack:
     """What the commands act on: each public method is one."""
 
-    def __init__(self, directory, controller_url, cache=None):
+    def __init__(self, directory, controller_url, cache=None, options=''):
+        self._controller_url = controller_url
         self._database = processes.MariaDb(directory, cache)
         self._database.start()
-        self._neutron = processes.Neutron(directory, self._database.url, controller_url)
+        self._neutron = processes.Neutron(directory, self._database.url, controller_url, options=options)
         self._sdk = None
 
     def start_api(self):
@@ -72,6 +74,13 @@ class Stack:
 
     def sync(self, args):
         return self._neutron.sync(*args)
+
+    def controller_status(self, token):
+        """What the controller answers to who shows this token: the status of HTTP."""
+        headers = {'Authorization': f'Bearer {token}'} if token else {}
+        # Who it is, is no question here.
+        warnings.simplefilter('ignore')
+        return requests.get(self._controller_url + '/v1/hello', headers=headers, verify=False, timeout=30).status_code
 
     def leader(self):
         """The process that leads, and its epoch; null without one."""
