@@ -232,3 +232,29 @@ fn what_others_changed_is_repaired() -> Result<()> {
     ensure!(neutron.sync("--check")?.0 == 0, "a repair that is none");
     Ok(())
 }
+
+/// More changes than fit into one batch, all of them while the controller is dead.
+#[test]
+fn two_thousand_ports_in_bulk() -> Result<()> {
+    const BULK: usize = 100;
+    const BULKS: usize = 20;
+    let (mut cloud, mut neutron) = cloud("nbulk")?;
+    let network = neutron.create("create_network", json!({"name": "bulk"}))?;
+    let subnet = json!({"network_id": network, "ip_version": 4, "cidr": "10.16.0.0/16"});
+    neutron.create("create_subnet", subnet)?;
+    neutron.wait_equal()?;
+    cloud.kill_controller()?;
+    let port = json!({"network_id": network, "binding:host_id": "hv1"});
+    let bulk = json!({"ports": vec![port; BULK]});
+    for _ in 0..BULKS {
+        let made = neutron.ask(json!({"do": "post", "path": "/v2.0/ports", "body": bulk}))?;
+        ensure!(made["ports"].as_array().is_some_and(|ports| ports.len() == BULK), "a bulk is not whole");
+    }
+    cloud.start_controller()?;
+    neutron.wait_equal()?;
+    let ports: Value = serde_json::from_str(&cloud.dragonflow_ok(&["get", "ports", "-o", "json"])?)?;
+    let bound = |port: &&Value| port["spec"]["chassis"] == "hv1";
+    let count = ports["items"].as_array().map(|items| items.iter().filter(bound).count());
+    ensure!(count == Some(BULK * BULKS), "{count:?} bound ports");
+    Ok(())
+}
