@@ -293,6 +293,8 @@ impl World {
 /// An object with one thing changed, as operators change it.
 pub fn tweak(object: Object, chassis: &[Chassis], choices: &mut Choices<'_>) -> Object {
     match object {
+        // Flows know nothing of them.
+        Object::FloatingIp(_) | Object::SecurityGroup(_) | Object::AddressGroup(_) => object,
         Object::Chassis(mut chassis) => {
             match choices.below(3) {
                 0 => drop(chassis.encap_ips.pop()),
