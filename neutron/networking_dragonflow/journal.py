@@ -4,6 +4,7 @@ A listener sees every row that SQLAlchemy is about to write and names the object
 several changes (router interfaces, gateways) have none inside their transaction. Nothing here talks to the network.
 """
 
+import functools
 import weakref
 
 from neutron_lib import constants
@@ -76,40 +77,35 @@ def _before_flush(session, _context, _instances):
             keys.update(_changed_roots(row))
     for row in [*session.new, *session.deleted]:
         if getattr(row, '__tablename__', None) in ROOTS:
-            keys.update(_roots(row, row))
+            keys.update(_roots(row, functools.partial(getattr, row)))
     keys = _not_yet_written(session, keys)
     record(session, keys)
 
 
-def _roots(row, values):
-    """The objects that a row is part of; `values` has its columns as attributes."""
+def _roots(row, column_of):
+    """The objects that a row is part of; `column_of` gives the value of a column."""
     kind, column = ROOTS[row.__tablename__]
-    object_id = getattr(values, column, None)
+    object_id = column_of(column)
     if object_id:
         yield kind, object_id
-    if kind == PORT and row.__tablename__ == 'ports':
-        if values.device_owner in ROUTER_OWNERS and values.device_id:
-            yield ROUTER, values.device_id
+    if row.__tablename__ == 'ports' and column_of('device_owner') in ROUTER_OWNERS and column_of('device_id'):
+        yield ROUTER, column_of('device_id')
 
 
 def _changed_roots(row):
     """The same for a changed row: as it was and as it is, unless only what nobody is told of has changed."""
     state = sa.inspect(row)
-    before = _Before()
-    changed = False
-    for attr in state.mapper.column_attrs:
-        history = state.attrs[attr.key].history
-        if history.has_changes():
-            changed = changed or attr.key not in UNTOLD
-        old = history.deleted or history.unchanged
-        setattr(before, attr.key, old[0] if old else getattr(row, attr.key, None))
-    if changed:
-        yield from _roots(row, row)
-        yield from _roots(row, before)
+    histories = {attr.key: state.attrs[attr.key].history for attr in state.mapper.column_attrs}
+    if not any(history.has_changes() for key, history in histories.items() if key not in UNTOLD):
+        return
+    now = functools.partial(getattr, row)
 
+    def before(column):
+        deleted = histories[column].deleted
+        return deleted[0] if deleted else now(column)
 
-class _Before:
-    """The columns of a row as they were."""
+    yield from _roots(row, now)
+    yield from _roots(row, before)
 
 
 def _not_yet_written(session, keys):
