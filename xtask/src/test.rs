@@ -299,10 +299,8 @@ fn counts_in(line: &str) -> Option<Counts> {
         rest.split_once(". ")?.1
     } else if line.starts_with("Summary [") {
         line.split_once("run: ")?.1
-    } else if let Some(list) = pytest_summary(line) {
-        list
     } else {
-        return None;
+        pytest_summary(line)?
     };
     let mut counts = Counts::default();
     for part in list.split([';', ',']) {
