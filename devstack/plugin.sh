@@ -1,5 +1,5 @@
 # DevStack plugin: in local.conf, `enable_plugin dragonflow URL_OF_THIS_REPOSITORY`.
-# Builds the controller with cargo, installs networking-dragonflow, and runs the controller for this host.
+# Not yet run in a DevStack of its own: only its syntax is tested. Builds the controller with cargo, installs networking-dragonflow, and runs the controller for this host.
 
 DRAGONFLOW_DIR=$DEST/dragonflow
 DRAGONFLOW_BIN=$DRAGONFLOW_DIR/target/release/dragonflow
