@@ -93,7 +93,7 @@ fn outages(cloud: &mut Cloud, neutron: &mut Neutron, ports: usize, repetitions: 
         let begin = Instant::now();
         for _ in 0..ports / BULK {
             let port = json!({"network_id": network, "admin_state_up": true, "binding:host_id": "hv1"});
-            neutron.ask(json!({"do": "post", "path": "/v2.0/ports", "body": {"ports": vec![port; BULK]}}))?;
+            neutron.ask(json!({"do": "post", "path": "/ports", "body": {"ports": vec![port; BULK]}}))?;
         }
         println!("{ports} ports made in bulks of {BULK} in {:.1} s", begin.elapsed().as_secs_f64());
         cloud.start_controller()?;
