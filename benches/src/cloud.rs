@@ -94,6 +94,8 @@ impl Cloud {
             chassis: Some(chassis_id(self.host_of(index))),
             allowed_address_pairs: vec![],
             port_security: true,
+            security_groups: vec![],
+            dhcp_options: vec![],
         }
     }
 
@@ -156,6 +158,7 @@ impl Cloud {
             id: id("router", tenant),
             interfaces: subnets.map(interface).collect(),
             routes: vec![],
+            gateway: None,
         })
     }
 }
@@ -196,6 +199,7 @@ fn subnet(network: u32, block: IpNet) -> Object {
         network: id("net", network),
         cidr: block,
         gateway_ip: Some(address(block, 1)),
+        dhcp: None,
     })
 }
 

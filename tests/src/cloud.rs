@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsStr,
     fs,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::{Hypervisor, Lab, LabOptions, Process, Vm, VmSpec, wait_for};
+use crate::{Hypervisor, Lab, LabOptions, Process, Vm, VmSpec, pki::Pki, wait_for};
 
 /// How long anything may take before a test gives up; nothing is measured by it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +31,8 @@ pub struct Cloud {
     pub vms: BTreeMap<String, Vm>,
     topology: Value,
     controller: Option<Process>,
+    /// Where the controller listens besides its socket, by TLS and with a token.
+    https: Option<(SocketAddr, Pki)>,
     starts: u32,
     openflow_socket: String,
     // Last: everything above lives in it.
@@ -72,6 +74,7 @@ impl Cloud {
             vms: BTreeMap::new(),
             topology,
             controller: None,
+            https: None,
             starts: 0,
             openflow_socket: SOCKET.into(),
             lab,
@@ -226,9 +229,17 @@ impl Cloud {
             listen.push(socket(SOCKET));
         }
         let store = self.file("store/store.redb");
-        let api = self.api();
+        let mut api = vec![self.api()];
+        let mut secrets = String::new();
+        if let Some((address, pki)) = &self.https {
+            api.push(format!("https://{address}"));
+            let [key, certificate, tokens] =
+                ["controller.key", "controller.pem", "tokens"].map(|f| pki.path(f));
+            secrets =
+                format!("private_key = {key:?}\ncertificate = {certificate:?}\ntoken_file = {tokens:?}\n");
+        }
         format!(
-            "[store]\npath = {store:?}\n\n[api]\nlisten = [{api:?}]\n\n[openflow]\nlisten = {listen:?}\n{chassis}"
+            "[store]\npath = {store:?}\n\n[api]\nlisten = {api:?}\n{secrets}\n[openflow]\nlisten = {listen:?}\n{chassis}"
         )
     }
 
@@ -244,6 +255,30 @@ impl Cloud {
     /// It does not run.
     pub fn controller_pid(&self) -> Result<u32> {
         Ok(self.controller.as_ref().context("the controller does not run")?.pid())
+    }
+
+    /// Has the controller listen by TLS, on loopback, from its next start on; the URL. It asks for the token in the file
+    /// "tokens" of [`Self::pki`], and its authority is "ca" there.
+    ///
+    /// # Errors
+    /// No port is free, or `openssl` fails.
+    pub fn listen_https(&mut self) -> Result<String> {
+        let free = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
+        let address = free.local_addr().context("find a free port")?;
+        let dir = self.file("pki");
+        fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+        let pki = Pki::new(&dir)?;
+        fs::write(pki.path("tokens"), "a-token-of-the-lab-0123456789\n").context("write a token")?;
+        self.https = Some((address, pki));
+        Ok(format!("https://{address}"))
+    }
+
+    /// The keys of the controller's API.
+    ///
+    /// # Errors
+    /// It does not listen by TLS.
+    pub fn pki(&self) -> Result<&Pki> {
+        Ok(&self.https.as_ref().context("the controller does not listen by tls")?.1)
     }
 
     /// Kills the controller with SIGKILL.
@@ -262,6 +297,16 @@ impl Cloud {
         let file = self.file("topology.json");
         fs::write(&file, serde_json::to_vec_pretty(&self.topology)?)?;
         self.dragonflow_ok(&["apply", "--prune", "-f", &file.display().to_string()])
+    }
+
+    /// Applies the topology, and leaves alone what is not in it: it may be Neutron's.
+    ///
+    /// # Errors
+    /// The controller refuses it.
+    pub fn apply_own(&self) -> Result<String> {
+        let file = self.file("topology.json");
+        fs::write(&file, serde_json::to_vec_pretty(&self.topology)?)?;
+        self.dragonflow_ok(&["apply", "-f", &file.display().to_string()])
     }
 
     /// Waits until every chassis holds what it should.

@@ -18,6 +18,7 @@ pub mod frame;
 mod hypervisor;
 mod lab;
 mod netns;
+pub mod neutron;
 mod nic;
 mod ovs;
 mod ping;

@@ -33,7 +33,9 @@ impl Pki {
                 &format!("{authority}.pem"),
             )?;
         }
-        fs::write(this.path("v3.ext"), "basicConstraints=CA:FALSE\n").context("write v3.ext")?;
+        // Clients of a web server look for its address.
+        let extensions = "basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n";
+        fs::write(this.path("v3.ext"), extensions).context("write v3.ext")?;
         for (name, authority) in [("controller", "ca"), ("switch", "ca"), ("stranger", "other-ca")] {
             let request = format!("{name}.csr");
             let begin = ["req", "-newkey", "rsa:2048", "-nodes"];

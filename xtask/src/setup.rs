@@ -1,7 +1,9 @@
 //! `cargo xtask setup`: what the tests and the demo need from the operating system.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -9,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::shell::{self, cargo, is_root, on_path};
 
 /// Debian packages, and what needs them.
-const PACKAGES: [(&str, &str); 13] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("openvswitch-switch", "the switch (its service is not started)"),
     ("iproute2", "network namespaces"),
     ("iputils-ping", "ping inside VMs"),
@@ -23,6 +25,9 @@ const PACKAGES: [(&str, &str); 13] = [
     ("libelf-dev", "loading eBPF"),
     ("pkg-config", "finding libraries"),
     ("make", "building libraries in C"),
+    ("mariadb-server", "the database of Neutron (its service is not started)"),
+    ("python3-venv", "Neutron"),
+    ("python3-dev", "building uwsgi"),
 ];
 
 #[derive(clap::Args)]
@@ -41,6 +46,7 @@ fn install(options: &Options) -> Result<()> {
 /// As the command of the user: also says when there was nothing to do.
 pub(crate) fn run(options: &Options) -> Result<()> {
     install(options)?;
+    neutron()?;
     println!("setup: everything is there");
     Ok(())
 }
@@ -120,6 +126,24 @@ fn install_components() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Neutron and what its tests need, from Python's registry, in an environment of its own; silent when it is there.
+pub(crate) fn neutron() -> Result<()> {
+    const VENV: &str = "target/neutron-venv";
+    let stamp = Path::new(VENV).join("dragonflow-stamp");
+    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
+    let wanted = read("neutron/constraints.txt")? + &read("neutron/pyproject.toml")?;
+    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+        return Ok(());
+    }
+    println!("setup: installing Neutron into {VENV}; takes a minute or two, once");
+    shell::run(Command::new("python3").args(["-m", "venv", "--clear", VENV]))?;
+    let pip = format!("{VENV}/bin/pip");
+    let quietly = ["install", "--quiet", "--disable-pip-version-check"];
+    let what = ["--constraint", "neutron/constraints.txt", "--editable", "./neutron[test]"];
+    shell::run(Command::new(pip).args(quietly).args(what))?;
+    fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
 }
 
 fn ask(question: &str) -> Result<bool> {

@@ -33,7 +33,7 @@ struct Tier {
     run: fn() -> Result<Counts>,
 }
 
-const TIERS: [Tier; 8] = [
+const TIERS: [Tier; 10] = [
     Tier { name: "fmt", about: "formatting", run: fmt },
     Tier { name: "deps", about: "arrows between crates, purity", run: arrows },
     Tier { name: "clippy", about: "lints, warnings are errors", run: clippy },
@@ -45,6 +45,16 @@ const TIERS: [Tier; 8] = [
         name: "system",
         about: "real Open vSwitch in network namespaces, eBPF in the kernel, as root",
         run: system,
+    },
+    Tier {
+        name: "neutron",
+        about: "the Neutron add-on: its tests, and Neutron's own of our classes",
+        run: neutron,
+    },
+    Tier {
+        name: "neutron-system",
+        about: "a real Neutron, Open vSwitch and VMs, as root",
+        run: neutron_system,
     },
 ];
 
@@ -177,14 +187,35 @@ fn unit() -> Result<Counts> {
     Ok(Counts { passed: tests.passed + docs.passed, failed: tests.failed + docs.failed })
 }
 
-/// One test at a time: they count lost packets, and the machine may have few cores.
+/// The test of the crate `lab` that has a tier of its own.
+const NEUTRON: &str = "neutron";
+
 fn system() -> Result<Counts> {
+    with_hosts(|name| name != NEUTRON)
+}
+
+fn neutron_system() -> Result<Counts> {
+    setup::neutron()?;
+    with_hosts(|name| name == NEUTRON)
+}
+
+/// Tests in Python, as many at a time as there are cores.
+fn neutron() -> Result<Counts> {
+    setup::neutron()?;
+    let mut pytest = Command::new("target/neutron-venv/bin/python");
+    pytest.args(["-W", "ignore", "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal"]);
+    pytest.args(["-rs", "neutron/networking_dragonflow/tests"]);
+    count(&mut pytest)
+}
+
+/// One test at a time: they count lost packets, and the machine may have few cores.
+fn with_hosts(chosen: fn(&str) -> bool) -> Result<Counts> {
     // The tests start the controller as its users do: from its binary.
     shell::run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
     let (ours, others) = integration_tests()?;
     let mut command = cargo();
     command.args(runner()?).args(["--workspace", "--no-fail-fast"]);
-    for name in &ours {
+    for name in ours.iter().filter(|name| chosen(name)) {
         ensure!(!others.contains(name), "two crates have an integration test \"{name}\": rename one");
         command.args(["--test", name]);
     }
@@ -252,6 +283,14 @@ fn count(command: &mut Command) -> Result<Counts> {
     Ok(counts)
 }
 
+/// The list in pytest's `1 failed, 411 passed, 5 skipped, 2 warnings in 147.00s (0:02:27)`.
+fn pytest_summary(line: &str) -> Option<&str> {
+    let (list, time) = line.trim_end().trim_matches(['=', ' ']).rsplit_once(" in ")?;
+    let ends = list.contains(" passed") || list.contains(" failed") || list.contains(" error");
+    let is_time = time.split('s').next()?.parse::<f64>().is_ok();
+    (ends && is_time).then_some(list)
+}
+
 /// Reads libtest's `test result: ok. 3 passed; 1 failed; ...` and nextest's
 /// `Summary [ 1.2s] 8 tests run: 6 passed (1 slow), 1 failed, 1 timed out, 2 skipped`.
 fn counts_in(line: &str) -> Option<Counts> {
@@ -261,7 +300,7 @@ fn counts_in(line: &str) -> Option<Counts> {
     } else if line.starts_with("Summary [") {
         line.split_once("run: ")?.1
     } else {
-        return None;
+        pytest_summary(line)?
     };
     let mut counts = Counts::default();
     for part in list.split([';', ',']) {
@@ -269,7 +308,7 @@ fn counts_in(line: &str) -> Option<Counts> {
         let Ok(number) = number.parse::<usize>() else { continue };
         match what.split(" (").next()? {
             "passed" => counts.passed += number,
-            "failed" | "timed out" | "exec failed" => counts.failed += number,
+            "failed" | "timed out" | "exec failed" | "error" | "errors" => counts.failed += number,
             _ => {}
         }
     }
@@ -288,6 +327,9 @@ mod tests {
         let nextest = "     Summary [   1.234s] 8 tests run: 5 passed (1 slow, 1 leaky), 1 failed, 2 timed out, 3 skipped";
         assert_eq!(counts_in(nextest), counts(5, 3));
         assert_eq!(counts_in("     Summary [   0.004s] 1 test run: 1 passed, 0 skipped"), counts(1, 0));
+        assert_eq!(counts_in("1 failed, 10 passed, 8 warnings in 12.72s"), counts(10, 1));
+        assert_eq!(counts_in("=== 411 passed, 5 skipped, 1 error in 147.00s (0:02:27) ==="), counts(411, 1));
+        assert_eq!(counts_in("nothing failed in the end"), None);
         assert_eq!(counts_in("test ping::tests::reads_ping_output ... ok"), None);
         assert_eq!(counts_in("running 4 tests"), None);
     }

@@ -24,7 +24,9 @@ mod tests;
 
 use crate::{
     model::{ChassisId, Revision},
-    northbound::{ChassisStatus, ExplainError, ExplainSource, Flows, StatusSource, Trace, TraceRequest},
+    northbound::{
+        ChassisStatus, ExplainError, ExplainSource, Flows, StatusSource, Trace, TraceRequest, Wired,
+    },
     southbound::{
         openflow::{ListenAddr, ListenError, Listener, TlsFiles},
         ovsdb::{OvsdbState, RealLink},
@@ -198,6 +200,14 @@ impl AgentHandle {
 impl StatusSource for AgentHandle {
     fn status(&self) -> Vec<ChassisStatus> {
         self.board.show(*self.revisions.borrow())
+    }
+
+    fn wired(&self) -> BTreeMap<ChassisId, Wired> {
+        self.board.wired()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.board.updates()
     }
 }
 

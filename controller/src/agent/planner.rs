@@ -7,7 +7,7 @@ use super::{
     ChassisConfig,
     apply::Refused,
     flows::due,
-    status::{Board, Wiring},
+    status::{Board, Status, Wiring},
 };
 use crate::{
     compile::{self, Compiler, Desired, LocalSwitch, TunnelType},
@@ -236,7 +236,7 @@ impl Planner {
 
     fn send(&self, chassis: &ChassisId, work: Work) {
         if let Some(served) = self.served.get(chassis) {
-            self.board.update(chassis, |status| status.pending += 1);
+            self.board.update(chassis, Status::send);
             // Its receiver goes only when the whole agent stops.
             let _ = served.work.send(work);
         }
@@ -301,7 +301,7 @@ impl Planner {
                 status.absent = absent;
                 status.flows = flows;
                 status.groups = groups;
-                status.wiring = wiring;
+                status.count(self.revision, wiring);
             });
         }
         self.board.set_revision(self.revision);

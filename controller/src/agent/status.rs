@@ -3,12 +3,12 @@
 use crate::{
     compile::View,
     model::{ChassisId, PortId, Revision},
-    northbound::{ChassisStatus, Link, NotWired, Reconciled},
+    northbound::{ChassisStatus, Link, NotWired, Reconciled, Wired},
     southbound::ovsdb::ChassisPorts,
 };
 use packet::DatapathId;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -16,7 +16,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// The state of every chassis. Each task writes its own parts.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Board {
     revision: AtomicU64,
     /// The last connection that came to nothing before it was known whose it is.
     failed: Mutex<Option<(Instant, String)>>,
+    /// Counts the updates.
+    updates: watch::Sender<u64>,
 }
 
 /// Failed connections are told of for so long; a switch tries again every second or so.
@@ -43,8 +45,13 @@ pub(super) struct Status {
     pub(super) groups: usize,
     pub(super) wiring: Wiring,
     pub(super) last_reconcile: Option<Reconciled>,
-    /// How many plans the switch has not answered yet.
+    /// How many plans there were, and how many of them the switch has not answered yet.
+    sent: u64,
     pub(super) pending: usize,
+    /// What `wiring` is of: a revision of the model, and how many plans there were for it.
+    counted: Option<(Revision, u64)>,
+    /// The last such that the switch has answered all plans of.
+    confirmed: Option<(Revision, BTreeSet<PortId>)>,
     /// Tunnel and patch ports that are not there yet.
     pub(super) absent: Vec<String>,
     /// What the database's task warns of.
@@ -60,6 +67,8 @@ pub(super) struct Status {
 /// Which bound ports are there.
 #[derive(Debug, Default)]
 pub(super) struct Wiring {
+    /// Not taken into [`Status::confirmed`] yet.
+    is_news: bool,
     wired: usize,
     missing: Vec<NotWired>,
 }
@@ -78,13 +87,26 @@ impl Board {
             chassis: Mutex::new(chassis.map(begin).collect()),
             revision: AtomicU64::new(0),
             failed: Mutex::new(None),
+            updates: watch::Sender::new(0),
         }
+    }
+
+    /// Changes with every update.
+    pub(super) fn updates(&self) -> watch::Receiver<u64> {
+        self.updates.subscribe()
     }
 
     pub(super) fn update(&self, chassis: &ChassisId, change: impl FnOnce(&mut Status)) {
         if let Some(status) = self.lock().get_mut(chassis) {
             change(status);
+            status.confirm();
         }
+        self.updates.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// What is really wired on every chassis.
+    pub(super) fn wired(&self) -> BTreeMap<ChassisId, Wired> {
+        self.lock().iter().map(|(id, status)| (id.clone(), status.wired())).collect()
     }
 
     /// Notes that somebody who may be a switch did not get as far as to say which.
@@ -140,6 +162,44 @@ impl Status {
         is_connected && is_whole && self.pending == 0
     }
 
+    /// One more plan for the switch.
+    pub(super) const fn send(&mut self) {
+        self.sent += 1;
+        self.pending += 1;
+    }
+
+    /// `wiring` is of this revision now.
+    pub(super) fn count(&mut self, revision: Revision, wiring: Wiring) {
+        self.wiring = wiring;
+        self.counted = Some((revision, self.sent));
+    }
+
+    const fn is_alive(&self) -> bool {
+        self.ovsdb_trouble.is_none() && self.openflow_trouble.is_none()
+    }
+
+    /// Plans are answered in order, so that those up to a count are done when no more are open than came after it.
+    fn confirm(&mut self) {
+        if !self.is_alive() {
+            self.confirmed = None;
+        } else if let Some((revision, sent)) = self.counted
+            && self.sent - self.pending as u64 >= sent
+            && self.confirmed.as_ref().is_none_or(|(before, _)| *before != revision || self.wiring.is_news)
+        {
+            self.wiring.is_news = false;
+            let missing = self.wiring.missing.iter().map(|missing| missing.port.clone());
+            self.confirmed = Some((revision, missing.collect()));
+        }
+    }
+
+    fn wired(&self) -> Wired {
+        let alive = self.is_alive();
+        match &self.confirmed {
+            Some((revision, missing)) => Wired { alive, applied: Some(*revision), missing: missing.clone() },
+            None => Wired { alive, ..Wired::default() },
+        }
+    }
+
     fn show(&self, id: &ChassisId) -> ChassisStatus {
         let pending =
             (self.pending > 0).then(|| format!("{} changes are on their way to the switch", self.pending));
@@ -170,7 +230,7 @@ fn link(trouble: Option<&String>) -> Link {
 
 impl Wiring {
     pub(super) fn of(view: &View, chassis: &ChassisId, ports: &ChassisPorts) -> Self {
-        let mut wiring = Self::default();
+        let mut wiring = Self { is_news: true, ..Self::default() };
         for port in view.ports_at(chassis) {
             match missing(&port.spec.id, ports) {
                 None => wiring.wired += 1,

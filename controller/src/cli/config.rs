@@ -44,6 +44,13 @@ pub(super) struct ApiConfig {
     #[serde(deserialize_with = "texts")]
     pub(super) listen: Vec<ApiAddr>,
     pub(super) allow_remote: bool,
+    /// Empty: no tokens are asked for.
+    pub(super) token_file: PathBuf,
+    /// For https; both, or neither.
+    pub(super) private_key: PathBuf,
+    pub(super) certificate: PathBuf,
+    /// Empty: clients need no certificate.
+    pub(super) client_ca: PathBuf,
 }
 
 /// Where the API listens, spelled as `--server` is.
@@ -53,6 +60,8 @@ pub(super) enum ApiAddr {
     Unix(PathBuf),
     /// `http://ADDRESS:PORT`
     Http(SocketAddr),
+    /// `https://ADDRESS:PORT`
+    Https(SocketAddr),
 }
 
 impl FromStr for ApiAddr {
@@ -62,8 +71,10 @@ impl FromStr for ApiAddr {
         let path =
             text.strip_prefix("unix:").filter(|path| !path.is_empty()).map(|path| Self::Unix(path.into()));
         let http = || text.strip_prefix("http://")?.trim_end_matches('/').parse().ok().map(Self::Http);
-        path.or_else(http)
-            .ok_or_else(|| format!("\"{text}\" is no address: want unix:PATH or http://ADDRESS:PORT"))
+        let https = || text.strip_prefix("https://")?.trim_end_matches('/').parse().ok().map(Self::Https);
+        path.or_else(http).or_else(https).ok_or_else(|| {
+            format!("\"{text}\" is no address: want unix:PATH, http://ADDRESS:PORT or https://ADDRESS:PORT")
+        })
     }
 }
 
@@ -72,6 +83,7 @@ impl Display for ApiAddr {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Http(address) => write!(f, "http://{address}"),
+            Self::Https(address) => write!(f, "https://{address}"),
         }
     }
 }
@@ -164,7 +176,14 @@ impl Default for StoreConfig {
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { listen: vec![ApiAddr::Unix("/run/dragonflow/api.sock".into())], allow_remote: false }
+        Self {
+            listen: vec![ApiAddr::Unix("/run/dragonflow/api.sock".into())],
+            allow_remote: false,
+            token_file: PathBuf::new(),
+            private_key: PathBuf::new(),
+            certificate: PathBuf::new(),
+            client_ca: PathBuf::new(),
+        }
     }
 }
 
@@ -208,7 +227,7 @@ pub(super) struct Flags {
     /// Where to keep the model: a file, or "memory" to forget it at the end.
     #[arg(long, env = "DRAGONFLOW_STORE", value_name = "FILE")]
     store: Option<PathBuf>,
-    /// Where the API listens: unix:PATH or http://ADDRESS:PORT; may be repeated.
+    /// Where the API listens: unix:PATH, http://ADDRESS:PORT or https://ADDRESS:PORT; may be repeated.
     #[arg(long, env = "DRAGONFLOW_API", value_name = "LISTEN", value_delimiter = ',')]
     api: Vec<ApiAddr>,
     /// Where switches connect to: tcp:ADDRESS:PORT, ssl:ADDRESS:PORT or unix:PATH; may be repeated.
@@ -317,6 +336,12 @@ impl Config {
             (None, Some(entry)) => Some(format!("chassis {} has ovsdb {}", entry.id, entry.ovsdb)),
             (None, None) => None,
         };
+        let https = self.api.listen.iter().find(|listen| matches!(listen, ApiAddr::Https(_)));
+        let has = |path: &PathBuf| !path.as_os_str().is_empty();
+        if let Some(https) = https.filter(|_| !has(&self.api.private_key) || !has(&self.api.certificate)) {
+            let hint = "set private_key and certificate of [api]";
+            return usage(format!("the api listens on {https}, but has no key or no certificate"), hint);
+        }
         if self.openflow.listen.is_empty() && !self.chassis.is_empty() {
             return usage("openflow listens nowhere".into(), "set listen of [openflow]");
         }
@@ -448,7 +473,8 @@ mod tests {
                 .replace(path.to_str().unwrap(), "FILE")
         };
         assert!(
-            told("[api]\nport = 1").contains("unknown field `port`, expected `listen` or `allow_remote`")
+            told("[api]\nport = 1")
+                .contains("unknown field `port`, expected one of `listen`, `allow_remote`, `token_file`")
         );
         assert!(told("[openflow]\nlisten = ['tcp:x']").contains("\"tcp:x\" is no openflow address"));
         assert!(told("[[chassis]]\nid = 'a'\novsdb = 'x'").contains("\"x\" is no OVSDB remote"));

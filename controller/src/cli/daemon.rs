@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     agent::{self, AgentConfig, AgentHandle, ChassisConfig},
-    northbound::{Api, ListenError, Listeners, with_sources},
+    northbound::{Api, ListenError, Listeners, ServerTls, TokenError, Tokens, with_sources},
     store::{BackendError, DiskBackend, MemoryBackend, Store},
 };
 use sd_notify::NotifyState;
@@ -67,10 +67,23 @@ async fn serve(config: &Config, flags: &Flags, filter: &FilterHandle) -> Result<
 
 async fn bind_api(config: &Config) -> Result<Listeners, CliError> {
     let mut listeners = Listeners::default();
+    let api = &config.api;
+    if !api.token_file.as_os_str().is_empty() {
+        let hint = "write a token a line, 16 characters or more, into the token_file of [api]";
+        let tokens = Tokens::read(&api.token_file);
+        let error = |error: TokenError| CliError::Daemon { error: with_sources(&error), hint: hint.into() };
+        listeners.ask_for(tokens.map_err(error)?);
+    }
+    let tls = ServerTls {
+        private_key: api.private_key.clone(),
+        certificate: api.certificate.clone(),
+        client_ca: Some(api.client_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
+    };
     for address in &config.api.listen {
         match address {
             ApiAddr::Unix(path) => listeners.add_unix(path).await,
-            ApiAddr::Http(address) => listeners.add_tcp(*address, config.api.allow_remote).await,
+            ApiAddr::Http(address) => listeners.add_tcp(*address, api.allow_remote).await,
+            ApiAddr::Https(address) => listeners.add_tls(*address, api.allow_remote, &tls).await,
         }
         .map_err(|error| cannot_listen(&error))?;
     }
@@ -123,9 +136,10 @@ fn cannot_listen(error: &ListenError) -> CliError {
     let hint = match error {
         ListenError::InUse(_) => "stop it, or give this one another --api",
         ListenError::Bind { .. } => "check that the address is ours and free, and the directory writable",
-        ListenError::NotLoopback(_) => {
-            "listen on 127.0.0.1 or [::1]; behind a proxy that authenticates, set allow_remote of [api]"
+        ListenError::NotLoopback(..) => {
+            "listen on https:// and set token_file of [api]; behind a proxy that authenticates, set allow_remote"
         }
+        ListenError::Tls(_) => "check private_key, certificate and client_ca of [api]",
     };
     CliError::Daemon { error: with_sources(error), hint: hint.into() }
 }

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     model::{
-        Chassis, Kind, Network, Object, ObjectId, Port, Record, Revision, Router, Subnet, topology::Topology,
+        AddressGroup, Chassis, FloatingIp, Kind, Network, Object, ObjectId, Port, Record, Revision, Router,
+        SecurityGroup, Subnet, topology::Topology,
     },
     northbound::{Listed, WatchLine},
 };
@@ -19,7 +20,7 @@ use std::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct GetArgs {
-    /// chassis, networks, subnets, ports, routers, or all.
+    /// chassis, networks, subnets, ports, routers, floating_ips, security_groups, address_groups, or all.
     #[arg(value_parser = parse_what)]
     what: What,
     /// Only this one.
@@ -88,6 +89,9 @@ enum Answer {
     Subnets(Listed<Subnet>),
     Ports(Listed<Port>),
     Routers(Listed<Router>),
+    FloatingIps(Listed<FloatingIp>),
+    SecurityGroups(Listed<SecurityGroup>),
+    AddressGroups(Listed<AddressGroup>),
 }
 
 macro_rules! each {
@@ -98,6 +102,9 @@ macro_rules! each {
             Answer::Subnets($listed) => $what,
             Answer::Ports($listed) => $what,
             Answer::Routers($listed) => $what,
+            Answer::FloatingIps($listed) => $what,
+            Answer::SecurityGroups($listed) => $what,
+            Answer::AddressGroups($listed) => $what,
         }
     };
 }
@@ -110,6 +117,9 @@ impl Answer {
             Kind::Subnet => Self::Subnets(list(id, client).await?),
             Kind::Port => Self::Ports(list(id, client).await?),
             Kind::Router => Self::Routers(list(id, client).await?),
+            Kind::FloatingIp => Self::FloatingIps(list(id, client).await?),
+            Kind::SecurityGroup => Self::SecurityGroups(list(id, client).await?),
+            Kind::AddressGroup => Self::AddressGroups(list(id, client).await?),
         })
     }
 
@@ -140,6 +150,9 @@ impl Answer {
             Self::Subnets(listed) => specs(listed, Object::Subnet),
             Self::Ports(listed) => specs(listed, Object::Port),
             Self::Routers(listed) => specs(listed, Object::Router),
+            Self::FloatingIps(listed) => specs(listed, Object::FloatingIp),
+            Self::SecurityGroups(listed) => specs(listed, Object::SecurityGroup),
+            Self::AddressGroups(listed) => specs(listed, Object::AddressGroup),
         }
     }
 }
@@ -254,5 +267,8 @@ fn describe(kind: Kind, spec: serde_json::Value) -> Result<Vec<String>, serde_js
         Kind::Subnet => cells::<Subnet>(spec),
         Kind::Port => cells::<Port>(spec),
         Kind::Router => cells::<Router>(spec),
+        Kind::FloatingIp => cells::<FloatingIp>(spec),
+        Kind::SecurityGroup => cells::<SecurityGroup>(spec),
+        Kind::AddressGroup => cells::<AddressGroup>(spec),
     }
 }

@@ -1,6 +1,8 @@
 //! Objects as rows of a table.
 
-use crate::model::{Chassis, Kind, Network, Port, Record, Router, Segment, Subnet};
+use crate::model::{
+    AddressGroup, Chassis, FloatingIp, Kind, Network, Port, Record, Router, SecurityGroup, Segment, Subnet,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// An object that can be shown.
@@ -107,6 +109,38 @@ impl Show for Router {
                 interface.ip.map_or_else(|| format!("gateway of {}", interface.subnet), |ip| ip.to_string())
             })),
         ]
+    }
+}
+
+impl Show for FloatingIp {
+    const KIND: Kind = Kind::FloatingIp;
+    const COLUMNS: &'static [&'static str] = &["ID", "NETWORK", "IP", "PORT", "FIXED IP"];
+    const WIDE: &'static [&'static str] = &["ROUTER"];
+
+    fn cells(&self) -> Vec<String> {
+        let Self { id, network, ip, router, port, fixed_ip } = self;
+        vec![id.to_string(), network.to_string(), ip.to_string(), join(port), join(fixed_ip), join(router)]
+    }
+}
+
+impl Show for SecurityGroup {
+    const KIND: Kind = Kind::SecurityGroup;
+    const COLUMNS: &'static [&'static str] = &["ID", "RULES"];
+    const WIDE: &'static [&'static str] = &["STATEFUL"];
+
+    fn cells(&self) -> Vec<String> {
+        let stateful = if self.stateful { "yes" } else { "no" };
+        vec![self.id.to_string(), self.rules.len().to_string(), stateful.to_owned()]
+    }
+}
+
+impl Show for AddressGroup {
+    const KIND: Kind = Kind::AddressGroup;
+    const COLUMNS: &'static [&'static str] = &["ID", "ADDRESSES"];
+    const WIDE: &'static [&'static str] = &[];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.id.to_string(), join(&self.addresses)]
     }
 }
 

@@ -110,6 +110,8 @@ impl Compiler {
                 Object::Subnet(object) => touch.subnet(&object.network),
                 Object::Port(object) => touch.port(object, record.key),
                 Object::Router(object) => touch.router(object, record.key, with_ports),
+                // Nothing is made of them yet.
+                Object::FloatingIp(_) | Object::SecurityGroup(_) | Object::AddressGroup(_) => {}
             }
         }
     }

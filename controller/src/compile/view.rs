@@ -85,7 +85,10 @@ impl View {
 
     fn index(&mut self, object: &Object, add: bool) {
         match object {
-            Object::Chassis(_) => {}
+            Object::Chassis(_)
+            | Object::FloatingIp(_)
+            | Object::SecurityGroup(_)
+            | Object::AddressGroup(_) => {}
             Object::Network(network) => count(&mut self.segments, &network.segment.type_name(), add),
             Object::Subnet(subnet) => keep(&mut self.subnets_on, &subnet.network, &subnet.id, add),
             Object::Router(router) => {

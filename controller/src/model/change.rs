@@ -1,8 +1,13 @@
 //! The set of objects, and the changes that move it on.
 
 use super::{
-    ids::{ChassisId, Kind, NetworkId, ObjectId, PortId, RouterId, SubnetId},
+    edge::FloatingIp,
+    ids::{
+        AddressGroupId, ChassisId, FloatingIpId, Kind, NetworkId, ObjectId, PortId, RouterId,
+        SecurityGroupId, SubnetId,
+    },
     objects::{Chassis, Network, Object, Port, Router, Subnet},
+    security::{AddressGroup, SecurityGroup},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -79,6 +84,12 @@ pub struct Model {
     pub ports: Table<PortId, Port>,
     /// Routers.
     pub routers: Table<RouterId, Router>,
+    /// Floating IPs.
+    pub floating_ips: Table<FloatingIpId, FloatingIp>,
+    /// Security groups.
+    pub security_groups: Table<SecurityGroupId, SecurityGroup>,
+    /// Address groups.
+    pub address_groups: Table<AddressGroupId, AddressGroup>,
 }
 
 impl Model {
@@ -93,6 +104,15 @@ impl Model {
                 Object::Subnet(o) => put(&mut self.subnets, o.id.clone(), key, revision, o, Object::Subnet),
                 Object::Port(o) => put(&mut self.ports, o.id.clone(), key, revision, o, Object::Port),
                 Object::Router(o) => put(&mut self.routers, o.id.clone(), key, revision, o, Object::Router),
+                Object::FloatingIp(o) => {
+                    put(&mut self.floating_ips, o.id.clone(), key, revision, o, Object::FloatingIp)
+                }
+                Object::SecurityGroup(o) => {
+                    put(&mut self.security_groups, o.id.clone(), key, revision, o, Object::SecurityGroup)
+                }
+                Object::AddressGroup(o) => {
+                    put(&mut self.address_groups, o.id.clone(), key, revision, o, Object::AddressGroup)
+                }
             },
             Change::Delete(id) => match id {
                 ObjectId::Chassis(id) => self.chassis.remove(&id).map(|r| r.map(Object::Chassis)),
@@ -100,6 +120,13 @@ impl Model {
                 ObjectId::Subnet(id) => self.subnets.remove(&id).map(|r| r.map(Object::Subnet)),
                 ObjectId::Port(id) => self.ports.remove(&id).map(|r| r.map(Object::Port)),
                 ObjectId::Router(id) => self.routers.remove(&id).map(|r| r.map(Object::Router)),
+                ObjectId::FloatingIp(id) => self.floating_ips.remove(&id).map(|r| r.map(Object::FloatingIp)),
+                ObjectId::SecurityGroup(id) => {
+                    self.security_groups.remove(&id).map(|r| r.map(Object::SecurityGroup))
+                }
+                ObjectId::AddressGroup(id) => {
+                    self.address_groups.remove(&id).map(|r| r.map(Object::AddressGroup))
+                }
             },
         }
     }
@@ -112,6 +139,13 @@ impl Model {
             ObjectId::Subnet(id) => self.subnets.get(id).map(|r| r.clone().map(Object::Subnet)),
             ObjectId::Port(id) => self.ports.get(id).map(|r| r.clone().map(Object::Port)),
             ObjectId::Router(id) => self.routers.get(id).map(|r| r.clone().map(Object::Router)),
+            ObjectId::FloatingIp(id) => self.floating_ips.get(id).map(|r| r.clone().map(Object::FloatingIp)),
+            ObjectId::SecurityGroup(id) => {
+                self.security_groups.get(id).map(|r| r.clone().map(Object::SecurityGroup))
+            }
+            ObjectId::AddressGroup(id) => {
+                self.address_groups.get(id).map(|r| r.clone().map(Object::AddressGroup))
+            }
         }
     }
 
@@ -123,6 +157,23 @@ impl Model {
             ObjectId::Subnet(id) => self.subnets.contains_key(id),
             ObjectId::Port(id) => self.ports.contains_key(id),
             ObjectId::Router(id) => self.routers.contains_key(id),
+            ObjectId::FloatingIp(id) => self.floating_ips.contains_key(id),
+            ObjectId::SecurityGroup(id) => self.security_groups.contains_key(id),
+            ObjectId::AddressGroup(id) => self.address_groups.contains_key(id),
+        }
+    }
+
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Chassis => self.chassis.len(),
+            Kind::Network => self.networks.len(),
+            Kind::Subnet => self.subnets.len(),
+            Kind::Port => self.ports.len(),
+            Kind::Router => self.routers.len(),
+            Kind::FloatingIp => self.floating_ips.len(),
+            Kind::SecurityGroup => self.security_groups.len(),
+            Kind::AddressGroup => self.address_groups.len(),
         }
     }
 
@@ -134,6 +185,11 @@ impl Model {
             Kind::Subnet => Box::new(self.subnets.keys().cloned().map(ObjectId::Subnet)),
             Kind::Port => Box::new(self.ports.keys().cloned().map(ObjectId::Port)),
             Kind::Router => Box::new(self.routers.keys().cloned().map(ObjectId::Router)),
+            Kind::FloatingIp => Box::new(self.floating_ips.keys().cloned().map(ObjectId::FloatingIp)),
+            Kind::SecurityGroup => {
+                Box::new(self.security_groups.keys().cloned().map(ObjectId::SecurityGroup))
+            }
+            Kind::AddressGroup => Box::new(self.address_groups.keys().cloned().map(ObjectId::AddressGroup)),
         }
     }
 
@@ -145,6 +201,15 @@ impl Model {
             Kind::Subnet => Box::new(self.subnets.values().map(|r| r.clone().map(Object::Subnet))),
             Kind::Port => Box::new(self.ports.values().map(|r| r.clone().map(Object::Port))),
             Kind::Router => Box::new(self.routers.values().map(|r| r.clone().map(Object::Router))),
+            Kind::FloatingIp => {
+                Box::new(self.floating_ips.values().map(|r| r.clone().map(Object::FloatingIp)))
+            }
+            Kind::SecurityGroup => {
+                Box::new(self.security_groups.values().map(|r| r.clone().map(Object::SecurityGroup)))
+            }
+            Kind::AddressGroup => {
+                Box::new(self.address_groups.values().map(|r| r.clone().map(Object::AddressGroup)))
+            }
         }
     }
 }

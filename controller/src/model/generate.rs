@@ -87,6 +87,7 @@ impl Recipe {
                 network: name(*network).parse().unwrap(),
                 cidr: BLOCKS[usize::from(*block) % BLOCKS.len()].parse().unwrap(),
                 gateway_ip: gateway.map(address),
+                dhcp: None,
             }),
             Self::Port { id, network, mac, ips, chassis, pair } => Object::Port(Port {
                 id: name(*id).parse().unwrap(),
@@ -103,6 +104,8 @@ impl Recipe {
                     .map(|ip| AddressPair { ip: address(*ip).into(), mac: None })
                     .collect(),
                 port_security: mac % 2 == 0,
+                security_groups: Vec::new(),
+                dhcp_options: Vec::new(),
             }),
             Self::Router { id, legs, routes } => Object::Router(Router {
                 id: name(*id).parse().unwrap(),
@@ -123,6 +126,7 @@ impl Recipe {
                         next_hops: hops.iter().take(3).map(|ip| address(*ip)).collect(),
                     })
                     .collect(),
+                gateway: None,
             }),
         }
     }

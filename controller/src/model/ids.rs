@@ -87,15 +87,28 @@ id! {
     RouterId
 }
 id! {
+    /// An address outside that stands for a port inside.
+    FloatingIpId
+}
+id! {
+    /// A set of rules for the traffic of ports.
+    SecurityGroupId
+}
+id! {
+    /// A set of address blocks that rules name.
+    AddressGroupId
+}
+id! {
     /// A network outside the overlay that a chassis reaches by a provider bridge.
     PhysicalNetwork
 }
 
-/// The kinds of objects, in the order in which references point back: a later kind refers to earlier ones.
+/// The kinds of objects, in the order in which references point back: a later kind refers to earlier ones (but ports
+/// name security groups).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// [`ChassisId`]
     Chassis,
@@ -107,11 +120,26 @@ pub enum Kind {
     Port,
     /// [`RouterId`]
     Router,
+    /// [`FloatingIpId`]
+    FloatingIp,
+    /// [`SecurityGroupId`]
+    SecurityGroup,
+    /// [`AddressGroupId`]
+    AddressGroup,
 }
 
 impl Kind {
     /// Every kind, in order of reference.
-    pub const ALL: [Self; 5] = [Self::Chassis, Self::Network, Self::Subnet, Self::Port, Self::Router];
+    pub const ALL: [Self; 8] = [
+        Self::Chassis,
+        Self::Network,
+        Self::Subnet,
+        Self::Port,
+        Self::Router,
+        Self::FloatingIp,
+        Self::SecurityGroup,
+        Self::AddressGroup,
+    ];
 
     /// Singular, lower case.
     pub const fn name(self) -> &'static str {
@@ -121,6 +149,9 @@ impl Kind {
             Self::Subnet => "subnet",
             Self::Port => "port",
             Self::Router => "router",
+            Self::FloatingIp => "floating_ip",
+            Self::SecurityGroup => "security_group",
+            Self::AddressGroup => "address_group",
         }
     }
 
@@ -132,6 +163,9 @@ impl Kind {
             Self::Subnet => "subnets",
             Self::Port => "ports",
             Self::Router => "routers",
+            Self::FloatingIp => "floating_ips",
+            Self::SecurityGroup => "security_groups",
+            Self::AddressGroup => "address_groups",
         }
     }
 }
@@ -155,6 +189,12 @@ pub enum ObjectId {
     Port(PortId),
     /// A router.
     Router(RouterId),
+    /// A floating IP.
+    FloatingIp(FloatingIpId),
+    /// A security group.
+    SecurityGroup(SecurityGroupId),
+    /// An address group.
+    AddressGroup(AddressGroupId),
 }
 
 impl ObjectId {
@@ -169,6 +209,9 @@ impl ObjectId {
             Kind::Subnet => Self::Subnet(id.parse()?),
             Kind::Port => Self::Port(id.parse()?),
             Kind::Router => Self::Router(id.parse()?),
+            Kind::FloatingIp => Self::FloatingIp(id.parse()?),
+            Kind::SecurityGroup => Self::SecurityGroup(id.parse()?),
+            Kind::AddressGroup => Self::AddressGroup(id.parse()?),
         })
     }
 
@@ -180,6 +223,9 @@ impl ObjectId {
             Self::Subnet(_) => Kind::Subnet,
             Self::Port(_) => Kind::Port,
             Self::Router(_) => Kind::Router,
+            Self::FloatingIp(_) => Kind::FloatingIp,
+            Self::SecurityGroup(_) => Kind::SecurityGroup,
+            Self::AddressGroup(_) => Kind::AddressGroup,
         }
     }
 
@@ -191,6 +237,9 @@ impl ObjectId {
             Self::Subnet(id) => id.as_str(),
             Self::Port(id) => id.as_str(),
             Self::Router(id) => id.as_str(),
+            Self::FloatingIp(id) => id.as_str(),
+            Self::SecurityGroup(id) => id.as_str(),
+            Self::AddressGroup(id) => id.as_str(),
         }
     }
 }

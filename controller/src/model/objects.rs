@@ -1,6 +1,14 @@
 //! The objects, as a topology file and the API spell them.
 
-use super::ids::{ChassisId, Kind, NetworkId, ObjectId, PhysicalNetwork, PortId, RouterId, SubnetId};
+use super::{
+    dhcp::{DhcpOption, SubnetDhcp},
+    edge::{ExternalGateway, FloatingIp},
+    ids::{
+        ChassisId, Kind, NetworkId, ObjectId, PhysicalNetwork, PortId, RouterId, SecurityGroupId, SubnetId,
+    },
+    security::{AddressGroup, SecurityGroup},
+    text::{self, address_or_block},
+};
 use ipnet::IpNet;
 use packet::{MacAddr, VlanId, Vni};
 use serde::{Deserialize, Serialize};
@@ -89,6 +97,9 @@ pub struct Subnet {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text::maybe")]
     #[schema(value_type = Option<String>, example = "10.0.1.1")]
     pub gateway_ip: Option<IpAddr>,
+    /// What its hosts learn by DHCP and router advertisements; without it nothing. Kept, not served yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dhcp: Option<SubnetDhcp>,
 }
 
 /// An address of a port.
@@ -140,6 +151,12 @@ pub struct Port {
     /// Whether it may send only from its own addresses.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub port_security: bool,
+    /// The groups whose rules hold for it. Kept, not enforced yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<SecurityGroupId>,
+    /// What it learns by DHCP beyond its subnets' options. Kept, not served yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dhcp_options: Vec<DhcpOption>,
 }
 
 /// A router's leg on a subnet.
@@ -184,11 +201,14 @@ pub struct Router {
     /// Its extra routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,
+    /// Its leg outside. Kept, not forwarded by yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<ExternalGateway>,
 }
 
 /// Any of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "kind", content = "spec", rename_all = "lowercase")]
+#[serde(tag = "kind", content = "spec", rename_all = "snake_case")]
 pub enum Object {
     /// A host.
     Chassis(Chassis),
@@ -200,6 +220,12 @@ pub enum Object {
     Port(Port),
     /// A router.
     Router(Router),
+    /// A floating IP.
+    FloatingIp(FloatingIp),
+    /// A security group.
+    SecurityGroup(SecurityGroup),
+    /// An address group.
+    AddressGroup(AddressGroup),
 }
 
 impl Object {
@@ -211,6 +237,9 @@ impl Object {
             Self::Subnet(o) => ObjectId::Subnet(o.id.clone()),
             Self::Port(o) => ObjectId::Port(o.id.clone()),
             Self::Router(o) => ObjectId::Router(o.id.clone()),
+            Self::FloatingIp(o) => ObjectId::FloatingIp(o.id.clone()),
+            Self::SecurityGroup(o) => ObjectId::SecurityGroup(o.id.clone()),
+            Self::AddressGroup(o) => ObjectId::AddressGroup(o.id.clone()),
         }
     }
 
@@ -222,6 +251,9 @@ impl Object {
             Self::Subnet(_) => Kind::Subnet,
             Self::Port(_) => Kind::Port,
             Self::Router(_) => Kind::Router,
+            Self::FloatingIp(_) => Kind::FloatingIp,
+            Self::SecurityGroup(_) => Kind::SecurityGroup,
+            Self::AddressGroup(_) => Kind::AddressGroup,
         }
     }
 }
@@ -268,88 +300,10 @@ impl Network {
     }
 }
 
-const fn yes() -> bool {
+pub(super) const fn yes() -> bool {
     true
 }
 
-const fn is_yes(value: &bool) -> bool {
+pub(super) const fn is_yes(value: &bool) -> bool {
     *value
-}
-
-/// Addresses and blocks whose errors name the text that is neither.
-mod text {
-    use ipnet::IpNet;
-    use serde::{Deserialize, Deserializer};
-    use std::{fmt, net::IpAddr, str::FromStr};
-
-    /// What can be written as text, and how to say what was wanted.
-    pub(super) trait Text: FromStr {
-        const WANT: &'static str;
-    }
-
-    impl Text for IpAddr {
-        const WANT: &'static str = "no IP address: want as in 10.0.1.1 or 2001:db8::1";
-    }
-
-    impl Text for IpNet {
-        const WANT: &'static str = "no block of addresses: want as in 10.0.1.0/24 or 2001:db8::/64";
-    }
-
-    struct Wrapped<T>(T);
-
-    impl<'de, T: Text> Deserialize<'de> for Wrapped<T> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_str(Visitor(std::marker::PhantomData)).map(Self)
-        }
-    }
-
-    struct Visitor<T>(std::marker::PhantomData<T>);
-
-    impl<T: Text> serde::de::Visitor<'_> for Visitor<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("text")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-            text.parse().map_err(|_| E::custom(format!("\"{text}\" is {}", T::WANT)))
-        }
-    }
-
-    pub(super) fn one<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        Wrapped::deserialize(deserializer).map(|wrapped| wrapped.0)
-    }
-
-    pub(super) fn maybe<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-        Option::<Wrapped<T>>::deserialize(deserializer).map(|wrapped| wrapped.map(|wrapped| wrapped.0))
-    }
-
-    pub(super) fn many<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-        Vec::<Wrapped<T>>::deserialize(deserializer).map(|list| list.into_iter().map(|item| item.0).collect())
-    }
-}
-
-/// "192.0.2.1" for a single address, "192.0.2.0/24" for a block.
-mod address_or_block {
-    use ipnet::IpNet;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-    use std::net::IpAddr;
-
-    pub(super) fn serialize<S: Serializer>(net: &IpNet, serializer: S) -> Result<S::Ok, S::Error> {
-        if net.prefix_len() == net.max_prefix_len() {
-            serializer.collect_str(&net.addr())
-        } else {
-            serializer.collect_str(net)
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse()).map_err(|_| {
-            D::Error::custom(format!(
-                "\"{text}\" is neither an address nor a block, as in 192.0.2.1 or 192.0.2.0/24"
-            ))
-        })
-    }
 }

@@ -8,7 +8,9 @@
 //!   - { id: web-v4, network: web, cidr: 10.0.1.0/24, gateway_ip: 10.0.1.1 }
 //! ```
 
-use super::{Chassis, Kind, Model, Network, Object, Port, Router, Subnet};
+use super::{
+    AddressGroup, Chassis, FloatingIp, Kind, Model, Network, Object, Port, Router, SecurityGroup, Subnet,
+};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
@@ -34,6 +36,15 @@ pub struct Topology {
     /// Routers.
     #[serde(deserialize_with = "unique", skip_serializing_if = "Vec::is_empty")]
     pub routers: Vec<Router>,
+    /// Floating IPs.
+    #[serde(deserialize_with = "unique", skip_serializing_if = "Vec::is_empty")]
+    pub floating_ips: Vec<FloatingIp>,
+    /// Security groups.
+    #[serde(deserialize_with = "unique", skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<SecurityGroup>,
+    /// Address groups.
+    #[serde(deserialize_with = "unique", skip_serializing_if = "Vec::is_empty")]
+    pub address_groups: Vec<AddressGroup>,
 }
 
 /// Text that is no topology.
@@ -82,7 +93,11 @@ impl Topology {
         let subnets = self.subnets.into_iter().map(Object::Subnet);
         let ports = self.ports.into_iter().map(Object::Port);
         let routers = self.routers.into_iter().map(Object::Router);
-        chassis.chain(networks).chain(subnets).chain(ports).chain(routers)
+        let floating_ips = self.floating_ips.into_iter().map(Object::FloatingIp);
+        let security_groups = self.security_groups.into_iter().map(Object::SecurityGroup);
+        let address_groups = self.address_groups.into_iter().map(Object::AddressGroup);
+        let carried = floating_ips.chain(security_groups).chain(address_groups);
+        chassis.chain(networks).chain(subnets).chain(ports).chain(routers).chain(carried)
     }
 
     /// What a model holds.
@@ -101,6 +116,9 @@ impl FromIterator<Object> for Topology {
                 Object::Subnet(o) => topology.subnets.push(o),
                 Object::Port(o) => topology.ports.push(o),
                 Object::Router(o) => topology.routers.push(o),
+                Object::FloatingIp(o) => topology.floating_ips.push(o),
+                Object::SecurityGroup(o) => topology.security_groups.push(o),
+                Object::AddressGroup(o) => topology.address_groups.push(o),
             }
         }
         topology
@@ -122,7 +140,7 @@ macro_rules! named {
         }
     )*};
 }
-named!(Chassis, Network, Subnet, Port, Router);
+named!(Chassis, Network, Subnet, Port, Router, FloatingIp, SecurityGroup, AddressGroup);
 
 /// A list whose ids differ; nothing at all is the empty list.
 fn unique<'de, D: Deserializer<'de>, T: Named>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -193,7 +211,7 @@ mod tests {
             ("", "no objects: want at least one of the keys chassis, networks, subnets, ports, routers"),
             (
                 "ports: []\nhosts: []\n",
-                "unknown field `hosts`, expected one of `chassis`, `networks`, `subnets`, `ports`, `routers` at line 2 column 1",
+                "unknown field `hosts`, expected one of `chassis`, `networks`, `subnets`, `ports`, `routers`, `floating_ips`, `security_groups`, `address_groups` at line 2 column 1",
             ),
             (
                 "networks:\n  - id: a\n    segment: {type: vxlan, id: 1}\n    colour: red\n",

@@ -107,6 +107,11 @@ impl From<StoreError> for ApiError {
             )
             .of(&id),
             StoreError::Twice(id) => Self::bad_request(text, "name each object once").of(&id),
+            StoreError::OldEpoch { .. } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                text,
+                "stop writing; to become the writer again, write with a greater epoch than GET /v1/hello tells",
+            ),
             StoreError::NoKey(id) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, text, "delete objects of this kind").of(&id)
             }

@@ -1,13 +1,23 @@
 //! The sockets of the API.
 
-use super::Api;
-use axum::{Router, serve::ListenerExt};
+use super::{
+    Api,
+    auth::Tokens,
+    states,
+    tls::{ServerTls, TlsListener},
+};
+use crate::southbound::openflow::TlsError;
+use axum::{
+    Router,
+    serve::{Listener, ListenerExt},
+};
 use std::{
     future::IntoFuture,
     io,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -35,9 +45,12 @@ pub enum ListenError {
         /// Why.
         source: io::Error,
     },
-    /// TCP is not protected by anything, so it must not leave the machine unnoticed.
-    #[error("cannot listen on {0}: it is no loopback address, and the API has no authentication")]
-    NotLoopback(SocketAddr),
+    /// Without tokens TCP is not protected by anything, and without TLS anybody reads them.
+    #[error("cannot listen on {0}: it is no loopback address, and the API has no {1} there")]
+    NotLoopback(SocketAddr, &'static str),
+    /// Key and certificate are of no use.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Bound sockets, not yet served.
@@ -45,6 +58,8 @@ pub enum ListenError {
 pub struct Listeners {
     unix: Vec<(PathBuf, UnixListener)>,
     tcp: Vec<TcpListener>,
+    tls: Vec<TlsListener>,
+    tokens: Option<Arc<Tokens>>,
 }
 
 impl Listeners {
@@ -57,13 +72,38 @@ impl Listeners {
         Ok(())
     }
 
+    /// From now on who comes by TCP must show one of these.
+    pub fn ask_for(&mut self, tokens: Tokens) {
+        self.tokens = Some(Arc::new(tokens));
+    }
+
+    /// Adds a TCP socket that speaks TLS. `allow_remote` admits addresses other than loopback without tokens.
+    ///
+    /// # Errors
+    /// [`ListenError`] if it cannot be had.
+    pub async fn add_tls(
+        &mut self,
+        address: SocketAddr,
+        allow_remote: bool,
+        files: &ServerTls,
+    ) -> Result<(), ListenError> {
+        if !allow_remote && self.tokens.is_none() && !address.ip().is_loopback() {
+            return Err(ListenError::NotLoopback(address, "authentication"));
+        }
+        let config = files.server_config()?;
+        let failed = |source| ListenError::Bind { address: address.to_string(), source };
+        self.tls.push(TlsListener::bind(address, config).await.map_err(failed)?);
+        Ok(())
+    }
+
     /// Adds a TCP socket. `allow_remote` admits addresses other than loopback.
     ///
     /// # Errors
     /// [`ListenError`] if it cannot be had.
     pub async fn add_tcp(&mut self, address: SocketAddr, allow_remote: bool) -> Result<(), ListenError> {
         if !allow_remote && !address.ip().is_loopback() {
-            return Err(ListenError::NotLoopback(address));
+            let lacks = if self.tokens.is_some() { "encryption" } else { "authentication" };
+            return Err(ListenError::NotLoopback(address, lacks));
         }
         let failed = |source| ListenError::Bind { address: address.to_string(), source };
         self.tcp.push(TcpListener::bind(address).await.map_err(failed)?);
@@ -74,17 +114,20 @@ impl Listeners {
     pub fn addresses(&self) -> Vec<String> {
         let unix = self.unix.iter().map(|(path, _)| format!("unix:{}", path.display()));
         let tcp = self.tcp.iter().filter_map(|listener| listener.local_addr().ok());
-        unix.chain(tcp.map(|address| format!("http://{address}"))).collect()
+        let tls = self.tls.iter().filter_map(|listener| Listener::local_addr(listener).ok());
+        let tls = tls.map(|address| format!("https://{address}"));
+        unix.chain(tcp.map(|address| format!("http://{address}"))).chain(tls).collect()
     }
 
     /// Serves until the API's `stop`, then finishes requests under way, for at most three seconds.
     pub async fn serve(self, api: Api) {
         let mut stop = api.stop.clone();
-        let router = api.router();
         let mut servers = JoinSet::new();
+        servers.spawn(states::follow(api.clone()));
+        let (local, remote) = (api.clone().router(None), api.router(self.tokens));
         let mut paths = Vec::new();
         for (path, listener) in self.unix {
-            servers.spawn(run(axum::serve(listener, router.clone()), stop.clone()));
+            servers.spawn(run(axum::serve(listener, local.clone()), stop.clone()));
             paths.push(path);
         }
         for listener in self.tcp {
@@ -92,7 +135,10 @@ impl Listeners {
             let listener = listener.tap_io(|stream| {
                 let _ = stream.set_nodelay(true);
             });
-            servers.spawn(run(axum::serve(listener, router.clone()), stop.clone()));
+            servers.spawn(run(axum::serve(listener, remote.clone()), stop.clone()));
+        }
+        for listener in self.tls {
+            servers.spawn(run(axum::serve(listener, remote.clone()), stop.clone()));
         }
         let _ = stop.wait_for(|stop| *stop).await;
         if tokio::time::timeout(GRACE, servers.join_all()).await.is_err() {
@@ -108,7 +154,7 @@ impl Listeners {
 /// Accepting goes on over errors: axum waits and tries again.
 async fn run<L>(server: axum::serve::Serve<L, Router, Router>, mut stop: watch::Receiver<bool>)
 where
-    L: axum::serve::Listener,
+    L: Listener,
     L::Addr: std::fmt::Debug,
 {
     let stopped = async move {

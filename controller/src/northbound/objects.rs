@@ -1,4 +1,4 @@
-//! `/v1/{networks|subnets|ports|routers|chassis}`: list, get, put, delete; and the batches `apply` and `delete`.
+//! `/v1/{KIND}`, as in `/v1/ports`: list, get, put, delete; and the batches `apply` and `delete`.
 
 use super::{
     Api,
@@ -83,6 +83,9 @@ fn list_kind(api: &Api, kind: Kind, query: &ListQuery) -> Result<Response, ApiEr
         Kind::Subnet => list_table(api, query, |model| &model.subnets),
         Kind::Port => list_table(api, query, |model| &model.ports),
         Kind::Router => list_table(api, query, |model| &model.routers),
+        Kind::FloatingIp => list_table(api, query, |model| &model.floating_ips),
+        Kind::SecurityGroup => list_table(api, query, |model| &model.security_groups),
+        Kind::AddressGroup => list_table(api, query, |model| &model.address_groups),
     }
 }
 
@@ -183,6 +186,7 @@ pub(super) async fn apply(
         let outcome = api.store.commit(Transaction {
             ops: topology.objects().map(Op::Put).collect(),
             prune: query.prune,
+            epoch: None,
             dangling: if query.strict { Dangling::Refuse } else { Dangling::Arriving },
             dry_run: query.dry_run,
         })?;
@@ -261,6 +265,9 @@ pub(super) fn spec(object: &Object) -> serde_json::Value {
         Object::Subnet(o) => serde_json::to_value(o),
         Object::Port(o) => serde_json::to_value(o),
         Object::Router(o) => serde_json::to_value(o),
+        Object::FloatingIp(o) => serde_json::to_value(o),
+        Object::SecurityGroup(o) => serde_json::to_value(o),
+        Object::AddressGroup(o) => serde_json::to_value(o),
     };
     // Objects have text keys and finite numbers: serde_json takes them all.
     json.unwrap_or_default()
@@ -277,18 +284,25 @@ fn parse_object(id: &ObjectId, body: &[u8]) -> Result<Object, ApiError> {
             ApiError::bad_request(error, "write the same id in path and body, or none in the body").of(id)
         );
     }
-    let spec = serde_json::Value::Object(fields);
-    let object = match id.kind() {
+    let object = object_of(id.kind(), serde_json::Value::Object(fields));
+    object.map_err(|error| bad_json(format!("{id}: {error}")).of(id))
+}
+
+/// An object from what the API shows of it.
+pub(super) fn object_of(kind: Kind, spec: serde_json::Value) -> Result<Object, serde_json::Error> {
+    match kind {
         Kind::Chassis => serde_json::from_value(spec).map(Object::Chassis),
         Kind::Network => serde_json::from_value(spec).map(Object::Network),
         Kind::Subnet => serde_json::from_value(spec).map(Object::Subnet),
         Kind::Port => serde_json::from_value(spec).map(Object::Port),
         Kind::Router => serde_json::from_value(spec).map(Object::Router),
-    };
-    object.map_err(|error| bad_json(format!("{id}: {error}")).of(id))
+        Kind::FloatingIp => serde_json::from_value(spec).map(Object::FloatingIp),
+        Kind::SecurityGroup => serde_json::from_value(spec).map(Object::SecurityGroup),
+        Kind::AddressGroup => serde_json::from_value(spec).map(Object::AddressGroup),
+    }
 }
 
-fn bad_json(error: impl ToString) -> ApiError {
+pub(super) fn bad_json(error: impl ToString) -> ApiError {
     ApiError::bad_request(error, "send JSON as described in /v1/openapi.json")
 }
 

@@ -1,15 +1,19 @@
 //! The description of the API, generated from its types: `/v1/openapi.json`, and `docs/openapi.json` in the repository.
 
 use super::{
-    objects,
+    batch, objects,
     sources::TraceProtocol,
-    status,
+    states, status,
     types::{
-        DeleteRequest, Difference, ErrorBody, Fate, Listed, ObjectRef, PendingRef, Status, WatchLine, Written,
+        BatchAnswer, BatchRequest, DeleteRequest, Difference, Digest, ErrorBody, Fate, Hello, Listed,
+        ObjectRef, PendingRef, States, Status, WatchLine, Written,
     },
     watch,
 };
-use crate::model::{Chassis, Kind, Network, Port, Record, Router, Subnet, topology::Topology};
+use crate::model::{
+    AddressGroup, Chassis, FloatingIp, Kind, Network, Port, Record, Router, SecurityGroup, Subnet,
+    topology::Topology,
+};
 use axum::{http::header, response::IntoResponse};
 use utoipa::{
     IntoParams, OpenApi,
@@ -30,6 +34,10 @@ use utoipa::{
     paths(
         objects::apply,
         objects::delete_batch,
+        batch::batch,
+        batch::digest,
+        batch::hello,
+        states::states,
         watch::watch,
         status::status,
         status::trace,
@@ -38,9 +46,11 @@ use utoipa::{
         status::metrics,
     ),
     components(schemas(
-        Chassis, Network, Subnet, Port, Router, Topology, Record<Chassis>, Record<Network>, Record<Subnet>,
-        Record<Port>, Record<Router>, Listed<Chassis>, Listed<Network>, Listed<Subnet>, Listed<Port>,
-        Listed<Router>, DeleteRequest, Difference, ErrorBody, Fate, ObjectRef, PendingRef, Status,
+        Chassis, Network, Subnet, Port, Router, FloatingIp, SecurityGroup, AddressGroup, Topology,
+        Record<Chassis>, Record<Network>, Record<Subnet>, Record<Port>, Record<Router>, Record<FloatingIp>,
+        Record<SecurityGroup>, Record<AddressGroup>, Listed<Chassis>, Listed<Network>, Listed<Subnet>,
+        Listed<Port>, Listed<Router>, Listed<FloatingIp>, Listed<SecurityGroup>, Listed<AddressGroup>,
+        BatchAnswer, BatchRequest, Digest, Hello, States, DeleteRequest, Difference, ErrorBody, Fate, ObjectRef, PendingRef, Status,
         TraceProtocol, WatchLine, Written,
     ))
 )]
@@ -77,6 +87,9 @@ fn schema(kind: Kind) -> &'static str {
         Kind::Subnet => "Subnet",
         Kind::Port => "Port",
         Kind::Router => "Router",
+        Kind::FloatingIp => "FloatingIp",
+        Kind::SecurityGroup => "SecurityGroup",
+        Kind::AddressGroup => "AddressGroup",
     }
 }
 

@@ -6,13 +6,32 @@ use crate::model::{ChassisId, PortId, Revision};
 use futures::future::BoxFuture;
 use packet::{DatapathId, MacAddr};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+use tokio::sync::watch;
 
 /// Says how the switches are.
 pub trait StatusSource: Send + Sync + 'static {
     /// The state of every chassis this controller serves, in order of id. Must not block: it is called for every
     /// `GET /v1/status` and every scrape of `/metrics`.
     fn status(&self) -> Vec<ChassisStatus>;
+    /// What is really wired on every chassis this controller serves. Must not block.
+    fn wired(&self) -> BTreeMap<ChassisId, Wired>;
+    /// Changes whenever [`StatusSource::wired`] may answer otherwise.
+    fn changes(&self) -> watch::Receiver<u64>;
+}
+
+/// What is really wired on one chassis.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wired {
+    /// Its switch and its database are connected.
+    pub alive: bool,
+    /// Its switch has acknowledged everything up to this revision of the model; `None` while that is not known.
+    pub applied: Option<Revision>,
+    /// Bound ports whose interface is not there, at that revision.
+    pub missing: BTreeSet<PortId>,
 }
 
 /// Says what the switches hold and why.
@@ -194,6 +213,14 @@ pub struct ServesNone;
 impl StatusSource for ServesNone {
     fn status(&self) -> Vec<ChassisStatus> {
         Vec::new()
+    }
+
+    fn wired(&self) -> BTreeMap<ChassisId, Wired> {
+        BTreeMap::new()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        watch::Sender::new(0).subscribe()
     }
 }
 

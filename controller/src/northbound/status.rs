@@ -32,16 +32,8 @@ fn status_of(api: &Api) -> Status {
     let chassis = api.status.status();
     let (revision, counts) = {
         let shown = api.store.read();
-        let model = &shown.model;
-        let lengths = [
-            model.chassis.len(),
-            model.networks.len(),
-            model.subnets.len(),
-            model.ports.len(),
-            model.routers.len(),
-        ];
-        let named = Kind::ALL.into_iter().zip(lengths);
-        (shown.revision, named.map(|(kind, n)| (kind.plural().to_owned(), n as u64)).collect())
+        let count = |kind: Kind| (kind.plural().to_owned(), shown.model.count(kind) as u64);
+        (shown.revision, Kind::ALL.into_iter().map(count).collect())
     };
     let mut problems: Vec<String> = chassis.iter().flat_map(problems_of).collect();
     match pending.len() {

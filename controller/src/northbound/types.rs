@@ -1,7 +1,10 @@
 //! What requests and answers look like, for the server, the command line and the OpenAPI document alike.
 
 use super::ChassisStatus;
-use crate::model::{Kind, ObjectId, ObjectKey, Record, Revision, validate::Pending};
+use crate::model::{
+    ChassisId, Kind, ObjectId, ObjectKey, PhysicalNetwork, PortId, Record, Revision, RouterId, SubnetId,
+    validate::Pending,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -116,6 +119,139 @@ pub struct Difference {
 pub struct DeleteRequest {
     /// Their names; one that is not there is no error.
     pub objects: Vec<ObjectRef>,
+}
+
+/// Who a controller is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hello {
+    /// Of the controller.
+    pub version: String,
+    /// Another one after every start of the controller.
+    pub instance: String,
+    /// The greatest epoch that a writer had; 0 if none had one.
+    pub epoch: u64,
+    /// The model's revision.
+    pub revision: Revision,
+}
+
+/// Objects that shall be so, and others that shall not be.
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRequest {
+    /// The writer's epoch: refused if a writer with a greater one was here.
+    pub epoch: u64,
+    /// In any order, each object at most once.
+    #[serde(default)]
+    pub put: Vec<BatchObject>,
+    /// One that is not there is no error.
+    #[serde(default)]
+    pub delete: Vec<ObjectRef>,
+}
+
+/// An object of a batch.
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchObject {
+    /// Its kind.
+    pub kind: Kind,
+    /// The object with its id, as the schema of its kind says.
+    #[schema(value_type = Object)]
+    pub spec: serde_json::Value,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchAnswer {
+    /// As of [`Hello`].
+    pub instance: String,
+    /// The writer's.
+    pub epoch: u64,
+    /// The model's revision after it.
+    pub revision: Revision,
+    /// How many were not there before.
+    pub created: u64,
+    /// How many were otherwise.
+    pub changed: u64,
+    /// How many are gone.
+    pub deleted: u64,
+    /// How many were so already.
+    pub unchanged: u64,
+    /// What was not done.
+    pub refused: Vec<Refused>,
+}
+
+/// An object of a batch that is as it was before, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Refused {
+    /// Which.
+    #[serde(flatten)]
+    pub object: ObjectRef,
+    /// Why, naming object and value.
+    pub error: String,
+}
+
+/// A hash of every object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Digest {
+    /// As of [`Hello`].
+    pub instance: String,
+    /// As of [`Hello`].
+    pub epoch: u64,
+    /// The model's revision.
+    pub revision: Revision,
+    /// Plural of the kind -> id -> the first 16 octets of the SHA-256 of its JSON, 32 hexadecimal digits.
+    pub kinds: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What is really there, as of a cursor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct States {
+    /// As of [`Hello`]; cursors of another one mean nothing.
+    pub instance: String,
+    /// To be given with the next question.
+    pub cursor: u64,
+    /// True if this is everything, false if it is what changed since the cursor that was given.
+    pub full: bool,
+    /// Chassis.
+    pub chassis: Vec<ChassisState>,
+    /// Bound ports of which something is known.
+    pub ports: Vec<PortState>,
+    /// Routers.
+    pub routers: Vec<RouterState>,
+}
+
+/// Whether a chassis can carry ports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChassisState {
+    /// Which.
+    pub id: ChassisId,
+    /// Its switch and its database are connected, and it is in the model.
+    pub alive: bool,
+    /// Whether it has an address for tunnels.
+    pub tunnels: bool,
+    /// The physical networks that it reaches -> by which bridge.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub bridge_mappings: BTreeMap<PhysicalNetwork, String>,
+}
+
+/// Whether a port is wired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PortState {
+    /// Which.
+    pub id: PortId,
+    /// Where it is bound.
+    pub chassis: ChassisId,
+    /// Its interface is there, and the switch has everything for it.
+    pub up: bool,
+}
+
+/// How far a router is programmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RouterState {
+    /// Which.
+    pub id: RouterId,
+    /// The subnets of its interfaces that every connected switch knows of.
+    pub subnets: Vec<SubnetId>,
 }
 
 /// A line of `GET /v1/watch`.

@@ -42,6 +42,8 @@ pub struct Loaded {
     pub revision: Revision,
     /// The last key given in each kind; absent if none was.
     pub keys: BTreeMap<Kind, u32>,
+    /// The greatest epoch of a writer; 0 if none had one.
+    pub epoch: u64,
     /// How many times the store was opened, 1 to 65535, then 1 again. Flows of an earlier round are told apart by it.
     pub round: u16,
 }
@@ -55,6 +57,8 @@ pub struct Write<'a> {
     pub changes: &'a [Change],
     /// The last key given in each kind, after it.
     pub keys: &'a BTreeMap<Kind, u32>,
+    /// The greatest epoch of a writer, after it.
+    pub epoch: u64,
 }
 
 /// An answer to "what changed since?".

@@ -1,7 +1,7 @@
 //! The store proper: one redb file.
 //!
 //! Tables: one a kind, id -> JSON of the record; `changes`, revision -> JSON of the change, the last `keep` of them;
-//! `meta`, name -> number: `format`, `revision`, `round` and `key:KIND`, the last key given. A transaction is one redb
+//! `meta`, name -> number: `format`, `revision`, `round`, `epoch` and `key:KIND`, the last key given. A transaction is one redb
 //! transaction in redb's default durability: checksummed pages, one fsync, then acknowledged.
 
 use super::{
@@ -177,6 +177,7 @@ impl DiskBackend {
         log.retain_in(..=revision.saturating_sub(self.keep), |_, _| false).map_err(|e| self.failure(e))?;
         let mut meta = write.open_table(META).map_err(|e| self.failure(e))?;
         meta.insert("revision", revision).map_err(|e| self.failure(e))?;
+        meta.insert("epoch", what.epoch).map_err(|e| self.failure(e))?;
         for (kind, key) in what.keys {
             meta.insert(&*format!("key:{kind}"), u64::from(*key)).map_err(|e| self.failure(e))?;
         }
@@ -203,7 +204,8 @@ impl Backend for DiskBackend {
                 }
             }
             let revision = Revision(self.read_number(&read, "revision")?.unwrap_or_default());
-            Ok(Loaded { model: self.read_model(&read)?, revision, keys, round })
+            let epoch = self.read_number(&read, "epoch")?.unwrap_or_default();
+            Ok(Loaded { model: self.read_model(&read)?, revision, keys, epoch, round })
         })
     }
 

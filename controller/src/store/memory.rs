@@ -21,6 +21,7 @@ struct State {
     log: VecDeque<Change>,
     keys: BTreeMap<Kind, u32>,
     round: u16,
+    epoch: u64,
 }
 
 impl MemoryBackend {
@@ -43,6 +44,7 @@ impl Backend for MemoryBackend {
             revision: state.revision,
             keys: state.keys.clone(),
             round: state.round,
+            epoch: state.epoch,
         })
     }
 
@@ -57,6 +59,7 @@ impl Backend for MemoryBackend {
             state.log.pop_front();
         }
         state.keys.clone_from(write.keys);
+        state.epoch = write.epoch;
         Ok(())
     }
 

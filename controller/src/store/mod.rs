@@ -68,6 +68,8 @@ struct Inner {
 struct Writer {
     keys: Keys,
     index: Index,
+    /// The greatest epoch so far: who writes with a smaller one has been replaced.
+    epoch: u64,
     /// A commit failed and the backend has not recovered since.
     broken: bool,
 }
@@ -78,13 +80,14 @@ impl Store {
     /// # Errors
     /// [`BackendError`] if it cannot be read.
     pub fn open(backend: impl Backend) -> Result<Self, BackendError> {
-        let Loaded { model, revision, keys, round } = backend.load()?;
+        let Loaded { model, revision, keys, epoch, round } = backend.load()?;
         Ok(Self(Arc::new(Inner {
             backend: Box::new(backend),
             round,
             writer: Mutex::new(Writer {
                 keys: Keys::new(keys, &model),
                 index: Index::new(&model),
+                epoch,
                 broken: false,
             }),
             shown: RwLock::new(Snapshot { revision, model }),
@@ -96,6 +99,11 @@ impl Store {
     /// How many times this store was opened, 1 to 65535 and then 1 again; what cookies carry.
     pub fn round(&self) -> u16 {
         self.0.round
+    }
+
+    /// The greatest epoch that a writer had; 0 if none had one. Waits for a commit under way.
+    pub fn epoch(&self) -> u64 {
+        self.writer().epoch
     }
 
     /// The model as it is, for as long as the guard lives: keep it short, a commit waits for it.
@@ -141,12 +149,17 @@ impl Store {
             self.recover(&mut writer)?;
         }
         let (dry_run, dangling) = (transaction.dry_run, transaction.dangling);
+        let current = writer.epoch;
+        let epoch = transaction.epoch.unwrap_or(current);
+        if epoch < current {
+            return Err(StoreError::OldEpoch { given: epoch, current });
+        }
         let shown = self.read();
         let (after, effects) = (shown.revision, transaction::plan(&shown.model, transaction)?);
         writer.index(&effects);
         let judged = transaction::judge(&shown.model, &writer.index, &effects, dangling);
         drop(shown);
-        let idle = dry_run || !effects.values().any(Effect::is_change);
+        let idle = dry_run || (epoch == current && !effects.values().any(Effect::is_change));
         let pending = match judged {
             Ok(pending) if !idle => pending,
             judged => {
@@ -154,7 +167,7 @@ impl Store {
                 return judged.map(|pending| Outcome { revision: after, effects, pending });
             }
         };
-        match self.write(&mut writer, after, &effects) {
+        match self.write(&mut writer, after, &effects, epoch) {
             Ok(revision) => Ok(Outcome { revision, effects, pending }),
             Err(error) => {
                 writer.keys.roll_back();
@@ -177,18 +190,26 @@ impl Store {
         writer: &mut Writer,
         after: Revision,
         effects: &BTreeMap<ObjectId, Effect>,
+        epoch: u64,
     ) -> Result<Revision, StoreError> {
         let changes: Arc<[Change]> = self.number(&mut writer.keys, after, effects)?.into();
         let revision = Revision(after.0 + changes.len() as u64);
-        self.tell(News::Batch(Batch { revision, changes: changes.clone() }));
-        let write = Write { after, changes: &changes, keys: writer.keys.last() };
+        if !changes.is_empty() {
+            self.tell(News::Batch(Batch { revision, changes: changes.clone() }));
+        }
+        let write = Write { after, changes: &changes, keys: writer.keys.last(), epoch };
         writer.broken = true;
         if let Err(error) = self.0.backend.commit(&write) {
-            self.tell(News::TakenBack);
+            if !changes.is_empty() {
+                self.tell(News::TakenBack);
+            }
             return Err(error.into());
         }
         writer.broken = false;
-        self.show(writer, revision, &changes);
+        writer.epoch = epoch;
+        if !changes.is_empty() {
+            self.show(writer, revision, &changes);
+        }
         Ok(revision)
     }
 

@@ -45,6 +45,8 @@ pub struct Transaction {
     pub ops: Vec<Op>,
     /// Also delete every object that `ops` does not put.
     pub prune: bool,
+    /// Whose it is: refused if a writer with a greater epoch was here. Without one anybody's.
+    pub epoch: Option<u64>,
     /// What to do about references to nothing.
     pub dangling: Dangling,
     /// Only say what would happen.
@@ -113,6 +115,14 @@ pub enum StoreError {
         id: ObjectId,
         /// Who refers to it.
         referrers: Vec<ObjectId>,
+    },
+    /// The writer was replaced by a later one.
+    #[error("epoch {given} is over: a writer of epoch {current} was here")]
+    OldEpoch {
+        /// The transaction's.
+        given: u64,
+        /// The greatest so far.
+        current: u64,
     },
     /// All 2^24 - 1 keys of a kind are taken.
     #[error("no key is left for {0}: 16777215 of its kind exist")]

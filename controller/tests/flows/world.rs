@@ -139,13 +139,20 @@ impl World {
                 network: network.clone(),
                 cidr,
                 gateway_ip,
+                dhcp: None,
             });
         }
         if choices.often(4) {
             let block = choices.below(3);
             let gateway_ip = Some(ip(&format!("2001:db8:{block}::1")));
             let cidr = net(&format!("2001:db8:{block}::/64"));
-            self.subnets.push(Subnet { id: name("v6-", n), network: network.clone(), cidr, gateway_ip });
+            self.subnets.push(Subnet {
+                id: name("v6-", n),
+                network: network.clone(),
+                cidr,
+                gateway_ip,
+                dhcp: None,
+            });
         }
     }
 
@@ -182,6 +189,8 @@ impl World {
                 chassis,
                 allowed_address_pairs: pairs,
                 port_security: choices.often(7),
+                security_groups: Vec::new(),
+                dhcp_options: Vec::new(),
             });
         }
     }
@@ -206,7 +215,7 @@ impl World {
                 let mac = choices.often(1).then_some(MacAddr([2, 0, 0, 0, 8, n as u8]));
                 interfaces.push(RouterInterface { subnet: subnet.id.clone(), ip: own, mac });
             }
-            self.routers.push(Router { id: name("r", n), interfaces, routes: Vec::new() });
+            self.routers.push(Router { id: name("r", n), interfaces, routes: Vec::new(), gateway: None });
         }
     }
 
@@ -284,6 +293,8 @@ impl World {
 /// An object with one thing changed, as operators change it.
 pub fn tweak(object: Object, chassis: &[Chassis], choices: &mut Choices<'_>) -> Object {
     match object {
+        // Flows know nothing of them.
+        Object::FloatingIp(_) | Object::SecurityGroup(_) | Object::AddressGroup(_) => object,
         Object::Chassis(mut chassis) => {
             match choices.below(3) {
                 0 => drop(chassis.encap_ips.pop()),

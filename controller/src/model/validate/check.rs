@@ -44,6 +44,8 @@ fn faults(view: &View<'_>, index: &Index, me: &ObjectId) -> Vec<Fault> {
         ObjectId::Subnet(id) => view.subnet(id).into_iter().for_each(|o| context.subnet(o, &mut faults)),
         ObjectId::Port(id) => view.port(id).into_iter().for_each(|o| context.port(o, &mut faults)),
         ObjectId::Router(id) => view.router(id).into_iter().for_each(|o| context.router(o, &mut faults)),
+        // Kept for whoever makes use of them, who will know what they may be.
+        ObjectId::FloatingIp(_) | ObjectId::SecurityGroup(_) | ObjectId::AddressGroup(_) => {}
     }
     faults
 }
@@ -101,7 +103,7 @@ impl Context<'_> {
             faults.push(Fault::CidrUnusable(cidr));
         }
         if let Some(ip) = subnet.gateway_ip {
-            faults.extend(placement("gateway_ip", ip, subnet));
+            faults.extend(router_placement("gateway_ip", ip, subnet));
         }
         let siblings = self.index.subnets_of(&subnet.network).filter(|id| **id != subnet.id);
         for sibling in siblings.filter_map(|id| self.view.subnet(id)) {
@@ -168,7 +170,7 @@ impl Context<'_> {
             if let Some(subnet) = subnet {
                 match (ip, interface.ip) {
                     (None, _) => faults.push(Fault::NoInterfaceIp(subnet.id.clone())),
-                    (Some(_), Some(ip)) => faults.extend(placement("interface ip", ip, subnet)),
+                    (Some(_), Some(ip)) => faults.extend(router_placement("interface ip", ip, subnet)),
                     // A wrong gateway address is the subnet's fault.
                     (Some(_), None) => {}
                 }
@@ -177,7 +179,14 @@ impl Context<'_> {
             faults.extend(interface.mac.and_then(|mac| self.interface_mac(interface, mac)));
         }
         faults.extend(overlap_of_legs(legs.iter().map(|(subnet, _)| *subnet)));
-        let complete = legs.len() == router.interfaces.len();
+        let outside = router.gateway.iter().flat_map(|gateway| &gateway.fixed_ips);
+        for fixed in outside.clone() {
+            if let Some(subnet) = self.view.subnet(&fixed.subnet) {
+                faults.extend(router_placement("gateway ip", fixed.ip, subnet));
+                legs.push((subnet, Some(fixed.ip)));
+            }
+        }
+        let complete = legs.len() == router.interfaces.len() + outside.count();
         let mut destinations = BTreeSet::new();
         for route in &router.routes {
             if !destinations.insert(route.destination) {
@@ -253,6 +262,13 @@ fn overlap_of_legs<'a>(subnets: impl Iterator<Item = &'a Subnet>) -> Option<Faul
         other: b.id.clone(),
         other_cidr: b.cidr,
     })
+}
+
+/// The same for a router, whose address the routers' anycast address may well be: Neutron takes it as the gateway of
+/// every IPv6 subnet.
+fn router_placement(field: &'static str, ip: IpAddr, subnet: &Subnet) -> Option<Fault> {
+    let is_anycast = matches!(subnet.cidr, IpNet::V6(cidr) if ip == IpAddr::V6(cidr.network()));
+    placement(field, ip, subnet).filter(|_| !is_anycast)
 }
 
 fn placement(field: &'static str, ip: IpAddr, subnet: &Subnet) -> Option<Fault> {

@@ -113,7 +113,10 @@ impl Index {
                 }
             }
             Object::Network(network) => self.segments.set(SegmentKey::of(network), &id, add),
-            Object::Subnet(_) => {}
+            Object::Subnet(_)
+            | Object::FloatingIp(_)
+            | Object::SecurityGroup(_)
+            | Object::AddressGroup(_) => {}
             Object::Port(port) => self.update_port(port, &id, add),
             Object::Router(router) => self.update_router(router, &id, add),
         }
@@ -183,15 +186,34 @@ impl Index {
 /// What an object refers to; a target may come more than once.
 pub fn references(object: &Object) -> Vec<ObjectId> {
     match object {
-        Object::Chassis(_) | Object::Network(_) => Vec::new(),
+        Object::Chassis(_) | Object::Network(_) | Object::AddressGroup(_) => Vec::new(),
         Object::Subnet(subnet) => vec![ObjectId::Network(subnet.network.clone())],
         Object::Port(port) => {
             let chassis = port.chassis.iter().cloned().map(ObjectId::Chassis);
             let subnets = port.fixed_ips.iter().map(|fixed| ObjectId::Subnet(fixed.subnet.clone()));
-            chassis.chain([ObjectId::Network(port.network.clone())]).chain(subnets).collect()
+            let groups = port.security_groups.iter().cloned().map(ObjectId::SecurityGroup);
+            chassis.chain([ObjectId::Network(port.network.clone())]).chain(subnets).chain(groups).collect()
         }
         Object::Router(router) => {
-            router.interfaces.iter().map(|interface| ObjectId::Subnet(interface.subnet.clone())).collect()
+            let legs = router.interfaces.iter().map(|interface| ObjectId::Subnet(interface.subnet.clone()));
+            let outside = router.gateway.iter().flat_map(|gateway| {
+                let subnets = gateway.fixed_ips.iter().map(|fixed| ObjectId::Subnet(fixed.subnet.clone()));
+                std::iter::once(ObjectId::Network(gateway.network.clone())).chain(subnets)
+            });
+            legs.chain(outside).collect()
+        }
+        Object::FloatingIp(floating) => {
+            let router = floating.router.iter().cloned().map(ObjectId::Router);
+            let port = floating.port.iter().cloned().map(ObjectId::Port);
+            router.chain(port).chain([ObjectId::Network(floating.network.clone())]).collect()
+        }
+        Object::SecurityGroup(group) => {
+            let named = group.rules.iter().flat_map(|rule| {
+                let groups = rule.remote_group.iter().cloned().map(ObjectId::SecurityGroup);
+                groups.chain(rule.remote_address_group.iter().cloned().map(ObjectId::AddressGroup))
+            });
+            // A group may name itself, which is no reason to keep it.
+            named.filter(|target| *target != ObjectId::SecurityGroup(group.id.clone())).collect()
         }
     }
 }

@@ -108,7 +108,11 @@ impl Pending {
             Kind::Network => "network",
             Kind::Subnet if object.kind() == Kind::Router => "interfaces",
             Kind::Subnet => "fixed_ips",
-            Kind::Port | Kind::Router => "id",
+            Kind::Port => "port",
+            Kind::Router => "router",
+            Kind::SecurityGroup if object.kind() == Kind::Port => "security_groups",
+            Kind::SecurityGroup | Kind::AddressGroup => "rules",
+            Kind::FloatingIp => "id",
         };
         Self { object, missing, field }
     }

@@ -1,6 +1,10 @@
 //! TLS as Open vSwitch wants it: both sides show a certificate, and both were signed by an authority the other knows.
 
-use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, ring},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
 use std::{
     path::{Path, PathBuf},
@@ -67,35 +71,57 @@ impl TlsFiles {
     /// # Errors
     /// [`TlsError`] names the file.
     pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
-        let provider = Arc::new(ring::default_provider());
-        let authority = |why: String| TlsError::Authority { path: self.ca_certificate.clone(), why };
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates("certificate of an authority", &self.ca_certificate)? {
-            roots.add(certificate).map_err(|err| authority(err.to_string()))?;
-        }
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|err| authority(err.to_string()))?;
-        let key = PrivateKeyDer::from_pem_file(&self.private_key)
-            .map_err(|source| unreadable("private key", &self.private_key, source))?;
-        let chain = certificates("certificate", &self.certificate)?;
-        ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(|config| config.with_client_cert_verifier(verifier).with_single_cert(chain, key))
-            .map_err(|source| TlsError::Identity {
-                key: self.private_key.clone(),
-                certificate: self.certificate.clone(),
-                source,
-            })
+        server_config(&self.private_key, &self.certificate, Some(&self.ca_certificate))
     }
 }
 
-fn certificates(what: &'static str, path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// What a listener needs: our identity, and whom to believe; without the latter, anybody.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn server_config(
+    private_key: &Path,
+    certificate: &Path,
+    ca_certificate: Option<&Path>,
+) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = match ca_certificate {
+        Some(authorities) => verifier(authorities, &provider)?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
+    let key = PrivateKeyDer::from_pem_file(private_key)
+        .map_err(|source| unreadable("private key", private_key, source))?;
+    let chain = certificates("certificate", certificate)?;
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_client_cert_verifier(verifier).with_single_cert(chain, key))
+        .map_err(|source| TlsError::Identity {
+            key: private_key.to_owned(),
+            certificate: certificate.to_owned(),
+            source,
+        })
+}
+
+fn verifier(
+    authorities: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let authority = |why: String| TlsError::Authority { path: authorities.to_owned(), why };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("certificate of an authority", authorities)? {
+        roots.add(certificate).map_err(|err| authority(err.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|err| authority(err.to_string()))
+}
+
+fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|source| unreadable(what, path, source))?;
     if found.is_empty() {
-        return Err(TlsError::Missing { what, path: path.clone() });
+        return Err(TlsError::Missing { what, path: path.to_owned() });
     }
     Ok(found)
 }

@@ -1,0 +1,65 @@
+"""Which chassis can take which port; what else needs no database."""
+
+import pathlib
+import subprocess
+import sys
+import unittest
+
+from networking_dragonflow import agents
+
+REPOSITORY = pathlib.Path(__file__).parents[4]
+
+
+class AgentsTest(unittest.TestCase):
+
+    def test_a_chassis_reaches_what_it_says(self):
+        here = agents.row({'id': 'hv1', 'tunnels': True, 'bridge_mappings': {'physnet1': 'br-ex'}})['configurations']
+        for kind in ('vxlan', 'gre', 'geneve'):
+            self.assertTrue(agents.reaches(here, {'network_type': kind, 'physical_network': None}))
+        for kind in ('vlan', 'flat'):
+            self.assertTrue(agents.reaches(here, {'network_type': kind, 'physical_network': 'physnet1'}))
+            self.assertFalse(agents.reaches(here, {'network_type': kind, 'physical_network': 'physnet2'}))
+        self.assertFalse(agents.reaches(here, {'network_type': 'local', 'physical_network': None}))
+
+    def test_a_chassis_without_an_address_carries_no_tunnels(self):
+        here = agents.row({'id': 'hv1', 'tunnels': False, 'bridge_mappings': {}})['configurations']
+        self.assertFalse(agents.reaches(here, {'network_type': 'vxlan', 'physical_network': None}))
+
+    def test_only_the_living_count(self):
+        row = {'alive': True, 'admin_state_up': True, 'configurations': {'a': 1}}
+        self.assertEqual(agents.alive([row]), {'a': 1})
+        self.assertIsNone(agents.alive([]))
+        self.assertIsNone(agents.alive([{**row, 'alive': False}]))
+        self.assertIsNone(agents.alive([{**row, 'admin_state_up': False}]))
+
+
+# In a process of its own: Neutron's test base may have replaced threads and sockets in this one.
+SERVE = '''
+import urllib.request
+from networking_dragonflow.sync import metrics as n_metrics
+metrics = n_metrics.Metrics()
+metrics.add('objects_put', 3)
+metrics.add('objects_put', 4)
+metrics.set('epoch', 9)
+server = metrics.serve('127.0.0.1:0')
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+with opener.open('http://127.0.0.1:%d/metrics' % server.server_port, timeout=20) as page:
+    print(page.read().decode())
+'''
+
+
+class MetricsTest(unittest.TestCase):
+
+    def test_the_page_shows_what_was_counted(self):
+        done = subprocess.run([sys.executable, '-c', SERVE], capture_output=True, text=True, check=True, timeout=60)
+        lines = done.stdout.splitlines()
+        self.assertIn('dragonflow_neutron_objects_put_total 7', lines)
+        self.assertIn('dragonflow_neutron_epoch 9', lines)
+        self.assertIn('# TYPE dragonflow_neutron_epoch gauge', lines)
+
+
+class DevStackTest(unittest.TestCase):
+
+    def test_the_plugin_is_shell(self):
+        for name in ('plugin.sh', 'settings'):
+            subprocess.run(['bash', '-n', str(REPOSITORY / 'devstack' / name)], check=True)

@@ -1,0 +1,260 @@
+//! A real Neutron, the real controller, real Open vSwitch: what openstacksdk asks for is what packets do.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{
+    Cloud, Vm,
+    cloud::PATIENCE,
+    neutron::{Neutron, cloud},
+    wait_for,
+};
+use serde_json::{Value, json};
+
+/// Two networks, dual stack, and a router between them.
+struct Tenant {
+    networks: [String; 2],
+    subnets: Vec<String>,
+    router: String,
+}
+
+impl Tenant {
+    fn create(neutron: &mut Neutron) -> Result<Self> {
+        let router = neutron.create("create_router", json!({"name": "red"}))?;
+        let mut subnets = Vec::new();
+        let mut network = |number: u8| -> Result<String> {
+            let id =
+                neutron.create("create_network", json!({"name": format!("net-{number}"), "mtu": 1400}))?;
+            for (version, cidr) in
+                [(4, format!("10.0.{number}.0/24")), (6, format!("2001:db8:{number}::/64"))]
+            {
+                let subnet = json!({"network_id": id, "ip_version": version, "cidr": cidr});
+                let subnet = neutron.create("create_subnet", subnet)?;
+                neutron.sdk("add_interface_to_router", json!({"router": router, "subnet_id": subnet}))?;
+                subnets.push(subnet);
+            }
+            Ok(id)
+        };
+        let networks = [network(1)?, network(2)?];
+        Ok(Self { networks, subnets, router })
+    }
+
+    /// A port on a host, and the VM behind it.
+    fn boot(
+        &self,
+        cloud: &Cloud,
+        neutron: &mut Neutron,
+        network: usize,
+        host: &str,
+        name: &str,
+    ) -> Result<Vm> {
+        let network = self.networks.get(network).context("two networks")?;
+        let port = json!({"network_id": network, "binding_host_id": host, "name": name});
+        let port = neutron.create("create_port", port)?;
+        ensure!(neutron.port_status(&port)? == "DOWN", "a port is active before it is plugged in");
+        let vm = neutron.boot(cloud.lab(), cloud.host(host)?, name, &port)?;
+        neutron.wait_port(&port, "ACTIVE")?;
+        Ok(vm)
+    }
+}
+
+fn reach(from: &Vm, to: &Vm) -> Result<()> {
+    for ip in [to.v4()?, to.v6()?] {
+        let what = format!("answer for {} from {ip}", from.name());
+        wait_for(&what, PATIENCE, || Ok(from.ping(ip, 1)?.all()))?;
+    }
+    Ok(())
+}
+
+fn wait_silence(from: &Vm, ip: IpAddr) -> Result<()> {
+    wait_for("silence", PATIENCE, || Ok(from.ping(ip, 1)?.none())).map(drop)
+}
+
+#[test]
+fn a_router_from_the_sdk_carries_packets() -> Result<()> {
+    let (cloud, mut neutron) = cloud("nsdk")?;
+    for token in [json!(null), json!("a-token-that-is-none-0000")] {
+        let status = neutron.ask(json!({"do": "controller_status", "token": token}))?;
+        ensure!(status == 401, "the controller answers {status} to token {token}");
+    }
+    let tenant = Tenant::create(&mut neutron)?;
+    let one = tenant.boot(&cloud, &mut neutron, 0, "hv1", "one")?;
+    let two = tenant.boot(&cloud, &mut neutron, 1, "hv2", "two")?;
+    reach(&one, &two)?;
+    neutron.wait_equal()?;
+
+    let interfaces = json!({"device_id": tenant.router, "device_owner": "network:router_interface"});
+    wait_for("active router interfaces", PATIENCE, || {
+        let ports = neutron.sdk("ports", interfaces.clone())?;
+        let ports = ports.as_array().context("no ports")?;
+        ensure!(ports.len() == 4, "{} router interfaces", ports.len());
+        Ok(ports.iter().all(|port| port["status"] == "ACTIVE"))
+    })?;
+
+    // Unplugged is down, plugged in again is active.
+    two.detach()?;
+    neutron.wait_port(&two.spec().port_id, "DOWN")?;
+    two.attach(cloud.host("hv2")?)?;
+    neutron.wait_port(&two.spec().port_id, "ACTIVE")?;
+    reach(&one, &two)?;
+
+    // A port is bound only where a chassis is.
+    let elsewhere = json!({"network_id": tenant.networks[0], "binding_host_id": "hv9"});
+    let elsewhere = neutron.sdk("create_port", elsewhere)?;
+    ensure!(elsewhere["binding_vif_type"] == "binding_failed", "{elsewhere}");
+
+    for subnet in &tenant.subnets {
+        neutron.sdk("remove_interface_from_router", json!({"router": tenant.router, "subnet_id": subnet}))?;
+    }
+    neutron.sdk("delete_router", json!({"router": tenant.router}))?;
+    wait_silence(&one, two.v4()?)?;
+    wait_silence(&one, two.v6()?)?;
+    for network in &tenant.networks {
+        let ports = neutron.sdk("ports", json!({"network_id": network}))?;
+        for port in ports.as_array().into_iter().flatten() {
+            neutron.sdk("delete_port", json!({"port": port["id"]}))?;
+        }
+        neutron.sdk("delete_network", json!({"network": network}))?;
+    }
+    neutron.wait_equal()?;
+    let left: Value = serde_json::from_str(&cloud.dragonflow_ok(&["get", "all", "-o", "json"])?)?;
+    for kind in ["networks", "subnets", "ports", "routers"] {
+        ensure!(left[kind]["items"].as_array().is_some_and(Vec::is_empty), "{kind} are left: {}", left[kind]);
+    }
+    Ok(())
+}
+
+/// What changes while something is dead: a new VM in place of an old one, an extra route, an address pair, a network
+/// that comes and goes. Returns the new VM.
+fn change(cloud: &Cloud, neutron: &mut Neutron, tenant: &Tenant, old: &Vm, name: &str) -> Result<Vm> {
+    let network = &tenant.networks[1];
+    let port = json!({"network_id": network, "binding_host_id": "hv1", "name": name});
+    let port = neutron.create("create_port", port)?;
+    old.detach()?;
+    neutron.sdk("delete_port", json!({"port": old.spec().port_id}))?;
+    let vm = neutron.boot(cloud.lab(), cloud.host("hv1")?, name, &port)?;
+    let hop = vm.v4()?.to_string();
+    let route = json!({"routes": [{"destination": format!("172.16.{}.0/24", name.len()), "nexthop": hop}]});
+    neutron.sdk("update_router", json!({"router": tenant.router, "routes": route["routes"]}))?;
+    let pairs = json!([{"ip_address": "10.0.2.250"}]);
+    neutron.sdk("update_port", json!({"port": port, "allowed_address_pairs": pairs}))?;
+    let passing = neutron.create("create_network", json!({"name": "passing"}))?;
+    let subnet = json!({"network_id": passing, "ip_version": 4, "cidr": "10.0.3.0/24"});
+    neutron.create("create_subnet", subnet)?;
+    neutron.sdk("delete_network", json!({"network": passing}))?;
+    neutron.create("create_security_group", json!({"name": name}))?;
+    Ok(vm)
+}
+
+/// Everything is as Neutron says, also to packets.
+fn healed(neutron: &mut Neutron, from: &Vm, to: &Vm) -> Result<()> {
+    neutron.wait_port(&to.spec().port_id, "ACTIVE")?;
+    neutron.wait_equal()?;
+    reach(from, to)
+}
+
+fn leader(neutron: &mut Neutron) -> Result<(u64, u64)> {
+    let mut found = (0, 0);
+    wait_for("a leading worker", PATIENCE, || {
+        let leader = neutron.ask(json!({"do": "leader"}))?;
+        found = (leader["pid"].as_u64().unwrap_or(0), leader["epoch"].as_u64().unwrap_or(0));
+        Ok(found.0 != 0)
+    })?;
+    Ok(found)
+}
+
+#[test]
+fn what_changes_while_something_is_dead_arrives() -> Result<()> {
+    let (mut cloud, mut neutron) = cloud("nkill")?;
+    let tenant = Tenant::create(&mut neutron)?;
+    let fixed = tenant.boot(&cloud, &mut neutron, 0, "hv2", "fixed")?;
+    let mut vm = tenant.boot(&cloud, &mut neutron, 1, "hv1", "a")?;
+    healed(&mut neutron, &fixed, &vm).context("at first")?;
+
+    // The controller; and with it everything that it knew of.
+    cloud.kill_controller()?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "bb")?;
+    std::fs::remove_file(cloud.lab().dir().join("store/store.redb"))?;
+    cloud.start_controller()?;
+    cloud.apply_own()?;
+    healed(&mut neutron, &fixed, &vm).context("after an empty controller came back")?;
+
+    // The controller alone.
+    cloud.kill_controller()?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "ccc")?;
+    cloud.start_controller()?;
+    healed(&mut neutron, &fixed, &vm).context("after the controller came back")?;
+
+    // Every process of the API, in the midst of a request.
+    neutron.ask(json!({"do": "kill_api_while_busy"}))?;
+    neutron.ask(json!({"do": "start_api"}))?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "dddd")?;
+    healed(&mut neutron, &fixed, &vm).context("after the API came back")?;
+
+    // The leading worker, with another in wait.
+    neutron.ask(json!({"do": "start_worker", "name": "b"}))?;
+    let (first, epoch) = leader(&mut neutron)?;
+    wait_for("a second worker", PATIENCE, || Ok(neutron.ask(json!({"do": "standby"}))? == true))?;
+    neutron.ask(json!({"do": "kill_pid", "pid": first}))?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "eeeee")?;
+    healed(&mut neutron, &fixed, &vm).context("after the leading worker died")?;
+    let (second, later) = leader(&mut neutron)?;
+    ensure!(second != first && later > epoch, "worker {second}, epoch {later}; before {first}, {epoch}");
+
+    // The database.
+    neutron.ask(json!({"do": "kill_database"}))?;
+    neutron.ask(json!({"do": "start_database"}))?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "ffffff")?;
+    healed(&mut neutron, &fixed, &vm).context("after the database came back")?;
+    Ok(())
+}
+
+/// Somebody writes to the controller behind Neutron's back.
+#[test]
+fn what_others_changed_is_repaired() -> Result<()> {
+    let (cloud, mut neutron) = cloud("nrepair")?;
+    let tenant = Tenant::create(&mut neutron)?;
+    neutron.wait_equal()?;
+    cloud.dragonflow_ok(&["delete", "router", &tenant.router])?;
+    let surplus = cloud.lab().dir().join("surplus.json");
+    std::fs::write(
+        &surplus,
+        json!({"networks": [{"id": "stray", "segment": {"type": "gre", "id": 77}}]}).to_string(),
+    )?;
+    cloud.dragonflow_ok(&["apply", "-f", &surplus.display().to_string()])?;
+    let (status, text) = neutron.sync("--check")?;
+    ensure!(
+        status == 1 && text.contains("missing: router") && text.contains("too many: network stray"),
+        "{text}"
+    );
+    let (status, text) = neutron.sync("--repair")?;
+    ensure!(status == 0 && text.lines().any(|line| line == "repaired"), "{status}: {text}");
+    ensure!(neutron.sync("--check")?.0 == 0, "a repair that is none");
+    Ok(())
+}
+
+/// More changes than fit into one batch, all of them while the controller is dead.
+#[test]
+fn two_thousand_ports_in_bulk() -> Result<()> {
+    const BULK: usize = 100;
+    const BULKS: usize = 20;
+    let (mut cloud, mut neutron) = cloud("nbulk")?;
+    let network = neutron.create("create_network", json!({"name": "bulk"}))?;
+    let subnet = json!({"network_id": network, "ip_version": 4, "cidr": "10.16.0.0/16"});
+    neutron.create("create_subnet", subnet)?;
+    neutron.wait_equal()?;
+    cloud.kill_controller()?;
+    let port = json!({"network_id": network, "binding:host_id": "hv1"});
+    let bulk = json!({"ports": vec![port; BULK]});
+    for _ in 0..BULKS {
+        let made = neutron.ask(json!({"do": "post", "path": "/ports", "body": bulk}))?;
+        ensure!(made["ports"].as_array().is_some_and(|ports| ports.len() == BULK), "a bulk is not whole");
+    }
+    cloud.start_controller()?;
+    neutron.wait_equal()?;
+    let ports: Value = serde_json::from_str(&cloud.dragonflow_ok(&["get", "ports", "-o", "json"])?)?;
+    let bound = |port: &&Value| port["spec"]["chassis"] == "hv1";
+    let count = ports["items"].as_array().map(|items| items.iter().filter(bound).count());
+    ensure!(count == Some(BULK * BULKS), "{count:?} bound ports");
+    Ok(())
+}
