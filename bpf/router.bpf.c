@@ -134,7 +134,8 @@ static __always_inline int allowed(struct frame *f, struct fib_address source, i
 
 	if (!f->secured)
 		return 1;
-	word = fib_lookup(f->image, f->secured, source, v6);
+	// None of these are in buckets.
+	word = fib_prefix(f->secured, source.upper, source.lower, v6, fib_table_seed(f->image));
 	return word >> 29 == FIB_SPECIAL && fib_argument(word) == FIB_ALLOW;
 }
 

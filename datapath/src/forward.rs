@@ -5,11 +5,11 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use fib::FibImage;
 use fib::layout::{
-    AdjacencyRecord, EgressRecord, NetworkRecord, PortRecord, RouterPortRecord, egress, flag, ingress, section,
-    word,
+    AdjacencyRecord, EgressRecord, NetworkRecord, PREFIXES_ONLY, PortRecord, RouterPortRecord, egress, flag,
+    ingress, section, word,
 };
+use fib::{DomainNumber, FibImage};
 use packet::checksum::{update, update_bytes};
 use packet::header::{
     ArpHeader, EthernetHeader, Ipv4Header, Ipv6Header, NdLinkAddr, ethertype, icmp_type, protocol,
@@ -153,8 +153,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         packet: &Packet,
         frame: &mut [u8],
     ) -> Result<Outcome, Reason> {
-        let found =
-            self.image.exact(section::STATIONS, u64::from(known.network) << 48 | eth.dst.to_u64());
+        let found = self.image.exact(section::STATIONS, u64::from(known.network) << 48 | eth.dst.to_u64());
         match kind(found) {
             word::ROUTER => {
                 let door: RouterPortRecord =
@@ -185,7 +184,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         }
         let mut hops = 1;
         let found = loop {
-            let found = self.image.word(domain, packet.dst);
+            let found = self.image.lookup_word(DomainNumber(domain), packet.dst);
             if kind(found) == word::ROUTER {
                 // What is for the router itself has no next hop: its TTL does not matter.
                 return if hops == 1 { answer_echo(eth, packet, frame) } else { Err(Reason::ToRouter) };
@@ -297,7 +296,8 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         nd.kind = icmp_type::ND_ADVERT;
         nd.flags = [if router { 0xe0 } else { 0x60 }, 0, 0, 0];
         nd.option = NdLinkAddr { kind: NdLinkAddr::TARGET, len: 1, mac };
-        let sum = update_bytes(u16::from_be_bytes(nd.checksum), old_ends.as_bytes(), [ip.src, ip.dst].as_bytes());
+        let sum =
+            update_bytes(u16::from_be_bytes(nd.checksum), old_ends.as_bytes(), [ip.src, ip.dst].as_bytes());
         let rest = |nd: &NdMessage| NdMessage { checksum: [0; 2], ..*nd };
         nd.checksum = update_bytes(sum, rest(&old_nd).as_bytes(), rest(nd).as_bytes()).to_be_bytes();
         Ok(Outcome::back(Reason::AnsweredNd))
@@ -307,7 +307,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
     fn owner(&self, known: Known, target: IpAddr) -> Option<(MacAddr, bool)> {
         let network: NetworkRecord = self.record(section::NETWORKS, known.network)?;
         let domain = Some(network.domain.get()).filter(|domain| *domain != 0)?;
-        let found = self.image.word(domain, target);
+        let found = self.image.lookup_word(DomainNumber(domain), target);
         match kind(found) {
             word::ROUTER => {
                 let port: RouterPortRecord = self.record(section::ROUTER_PORTS, argument(found))?;
@@ -328,7 +328,8 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         if known.secured == 0 {
             return true;
         }
-        let found = self.image.word(known.secured, source);
+        // None of these are in buckets.
+        let found = self.image.lookup_word(DomainNumber(known.secured | PREFIXES_ONLY), source);
         kind(found) == word::SPECIAL && argument(found) == word::ALLOW
     }
 
@@ -336,8 +337,8 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         self.record(section::ADJACENCIES, index)
     }
 
-    fn record<T: FromBytes>(&self, section: usize, index: u32) -> Option<T> {
-        self.image.record(section, index)
+    fn record<T: FromBytes + Immutable>(&self, section: usize, index: u32) -> Option<T> {
+        self.image.record_at(section, index)
     }
 }
 

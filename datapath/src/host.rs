@@ -1,9 +1,9 @@
 //! The fast path of one host: from an image to programs on its interfaces, and from the next image on.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use fib::FibImage;
+use fib::layout::{PortRecord, flag, section};
+use fib::{FibImage, Memory};
 use packet::IfIndex;
 
 use crate::maps::ImageMap;
@@ -119,10 +119,13 @@ impl Host {
 
 /// The interfaces of an image's ports.
 fn interfaces(bytes: &[u8], path: &Path) -> Result<Vec<IfIndex>, Error> {
-    let image = FibImage::load(bytes).map_err(|error| Error::BadImage { path: path.to_owned(), error })?;
-    let ports = image.tables().entry.ports;
+    // A copy, aligned as an image has to be.
+    let memory = Memory::copy_of(bytes);
+    let image = FibImage::open(&memory).map_err(|error| Error::BadImage { path: path.to_owned(), error })?;
+    let ports = (1..).map_while(|index| image.record_at::<PortRecord>(section::PORTS, index));
+    let fast = ports.filter(|port| port.flags.get() & flag::SLOW == 0);
     let mut all: Vec<IfIndex> =
-        ports.values().filter(|port| !port.slow).filter_map(|port| port.ifindex).collect();
+        fast.map(|port| IfIndex(port.ifindex.get())).filter(|index| index.0 != 0).collect();
     all.sort_unstable();
     all.dedup();
     Ok(all)

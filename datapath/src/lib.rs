@@ -5,10 +5,14 @@
 pub mod attach;
 mod error;
 pub mod ethtool;
+pub mod forward;
+pub mod host;
+mod image_file;
 pub mod lookup;
 pub mod maps;
 pub mod object;
 pub mod peer;
+pub mod pins;
 pub mod plain;
 pub mod reason;
 pub mod router;

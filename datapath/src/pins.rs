@@ -9,8 +9,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use packet::IfIndex;
 
-use crate::{Error, router};
 use crate::reason::Reason;
+use crate::{Error, router};
 
 /// Where pins are kept unless told otherwise.
 pub const DEFAULT: &str = "/run/dragonflow/bpf";
@@ -30,9 +30,12 @@ impl Pins {
     pub fn create(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::io(format!("make {}", folder.display())))?;
         if !is_bpffs(folder) {
-            mount(Some("bpf"), folder, Some("bpf"), MsFlags::empty(), Some("mode=0700")).map_err(|errno| {
-                Error::Io { what: format!("mount a bpffs at {}", folder.display()), source: errno.into() }
-            })?;
+            mount(Some("bpf"), folder, Some("bpf"), MsFlags::empty(), Some("mode=0700")).map_err(
+                |errno| Error::Io {
+                    what: format!("mount a bpffs at {}", folder.display()),
+                    source: errno.into(),
+                },
+            )?;
         }
         Ok(Self { folder: folder.to_owned() })
     }

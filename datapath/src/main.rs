@@ -1,0 +1,136 @@
+//! `dragonflow-datapath`: puts the fast path in front of Open vSwitch, looks after it, takes it away.
+#![allow(clippy::print_stdout, reason = "a command answers on standard output")]
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use datapath::host::Host;
+use datapath::pins::{self, Pins};
+use datapath::router::Probe;
+use datapath::selftest::{self, Cures};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+#[derive(Parser)]
+#[command(name = "dragonflow-datapath", version, about = "The fast path: XDP in front of Open vSwitch")]
+struct Options {
+    /// Folder of what stays when this program ends; a bpffs is mounted there
+    #[arg(long, global = true, default_value = pins::DEFAULT)]
+    pins: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Attach to the ports that an image names, and follow the image
+    Run {
+        /// The image that the controller writes
+        #[arg(long, default_value = "/run/dragonflow/fib.image")]
+        image: PathBuf,
+        /// Leave the other ends of veths alone: ports that do not fit go by the switch
+        #[arg(long)]
+        no_cures: bool,
+        /// Take checksums of what comes in as complete where nobody can say
+        #[arg(long)]
+        trust_checksums: bool,
+        /// End once everything is attached; frames go on
+        #[arg(long)]
+        once: bool,
+    },
+    /// What is attached, and how many frames took which way
+    Status,
+    /// End the fast path; Open vSwitch gets every frame
+    Detach {
+        /// On all interfaces; there is no other choice yet
+        #[arg(long, required = true)]
+        all: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    match options.command {
+        Command::Run { image, no_cures, trust_checksums, once } => {
+            run(&image, &options.pins, Cures { change_peer: !no_cures, trust_checksums }, once)
+        }
+        Command::Status => status(&options.pins),
+        Command::Detach { all: _ } => match Pins::open(&options.pins) {
+            Some(pins) => Ok(pins.clear()?),
+            None => Ok(()),
+        },
+    }
+}
+
+fn run(image: &Path, folder: &Path, cures: Cures, once: bool) -> Result<()> {
+    // Before the image is read: a change meanwhile is not missed.
+    let changes = Changes::of(image)?;
+    let mut host = Host::start(image, Pins::create(folder)?, cures)?;
+    show(&host)?;
+    while !once {
+        changes.wait()?;
+        match host.reload() {
+            Ok(()) => show(&host)?,
+            Err(error) => eprintln!("the image is left as it was: {}", datapath::chain(&error)),
+        }
+    }
+    Ok(())
+}
+
+fn show(host: &Host) -> Result<()> {
+    for report in host.reports()? {
+        println!("{report}");
+    }
+    Ok(())
+}
+
+fn status(folder: &Path) -> Result<()> {
+    let Some(pins) = Pins::open(folder) else {
+        println!("nothing is attached");
+        return Ok(());
+    };
+    let probe = Probe::load()?;
+    for index in pins.linked()? {
+        match selftest::prepare(index, Cures::default()) {
+            Ok((interface, checksums)) => {
+                let state = probe.state(index)?;
+                let cures = Cures { trust_checksums: true, ..Default::default() };
+                println!("{}", selftest::judge(index, &interface, checksums, state, cures));
+            }
+            Err(error) => println!("index {index}: {}", datapath::chain(&error)),
+        }
+    }
+    for (reason, count) in pins.counters()?.into_iter().filter(|(_, count)| *count > 0) {
+        let way = if reason.is_done() { "sent on" } else { "to the switch" };
+        println!("{:18} {count:12} {way}", reason.name().to_lowercase());
+    }
+    Ok(())
+}
+
+/// Waits for a file to be replaced.
+struct Changes {
+    inotify: Inotify,
+    name: OsString,
+}
+
+impl Changes {
+    fn of(file: &Path) -> Result<Self> {
+        let name = file.file_name().with_context(|| format!("{} names no file", file.display()))?.to_owned();
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC).context("watch the image")?;
+        let events = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CLOSE_WRITE;
+        inotify.add_watch(folder, events).with_context(|| format!("watch {}", folder.display()))?;
+        Ok(Self { inotify, name })
+    }
+
+    /// Several changes at once count as one.
+    fn wait(&self) -> Result<()> {
+        loop {
+            let events = self.inotify.read_events().context("watch the image")?;
+            if events.iter().any(|event| event.name.as_ref() == Some(&self.name)) {
+                return Ok(());
+            }
+        }
+    }
+}
