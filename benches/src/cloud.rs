@@ -117,7 +117,7 @@ impl Cloud {
         LocalSwitch {
             ports: self.ports_on(chassis).zip(10..).map(|(port, ofport)| (port, OfPort(ofport))).collect(),
             tunnels: BTreeMap::from([(TunnelType::Vxlan, OfPort(1))]),
-            patches: BTreeMap::new(),
+            ..LocalSwitch::default()
         }
     }
 

@@ -222,9 +222,10 @@ impl Cloud {
         for (id, host) in &self.hosts {
             let socket = |name: &str| format!("unix:{}", host.rundir().join(name).display());
             chassis += &format!(
-                "\n[[chassis]]\nid = {id:?}\novsdb = \"unix:{}\"\ndatapath_type = \"netdev\"\nopenflow_target = {:?}\n",
+                "\n[[chassis]]\nid = {id:?}\novsdb = \"unix:{}\"\ndatapath_type = \"netdev\"\nopenflow_target = {:?}\nfastpath = {:?}\n",
                 host.db_sock().display(),
-                socket(&self.openflow_socket)
+                socket(&self.openflow_socket),
+                self.image(id)
             );
             listen.push(socket(SOCKET));
         }
@@ -346,6 +347,11 @@ impl Cloud {
         format!("unix:{}", self.file("api.sock").display())
     }
 
+    /// Where the controller keeps the image of a chassis for the fast path.
+    pub fn image(&self, chassis: &str) -> PathBuf {
+        self.file(&format!("{chassis}.image"))
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.lab.dir().join(name)
     }
@@ -356,11 +362,19 @@ impl Cloud {
 /// # Errors
 /// It was not built.
 pub fn dragonflow() -> Result<PathBuf> {
+    beside("dragonflow")
+}
+
+/// A binary that was built with this program.
+///
+/// # Errors
+/// It was not built.
+pub fn beside(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folders = own.ancestors().skip(1).take(2);
-    let found = folders.map(|folder| folder.join("dragonflow")).find(|path| path.is_file());
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     found.with_context(|| {
-        format!("no dragonflow beside {}: run cargo build -p controller first", own.display())
+        format!("no {name} beside {}: run cargo build --workspace --bins first", own.display())
     })
 }
 

@@ -72,6 +72,7 @@ fn compile(round: u16) -> Result<Compiler> {
         ports: [("w1".parse()?, OfPort(1)), ("d1".parse()?, OfPort(2))].into(),
         tunnels: [(TunnelType::Vxlan, OfPort(10))].into(),
         patches: [("ex".parse()?, OfPort(11))].into(),
+        ..LocalSwitch::default()
     };
     compiler.set_local(&id, local);
     compiler.poll();

@@ -15,6 +15,7 @@
 mod apply;
 mod explain;
 mod flows;
+mod images;
 mod planner;
 mod ports;
 mod status;
@@ -28,6 +29,7 @@ use crate::{
         ChassisStatus, ExplainError, ExplainSource, Flows, StatusSource, Trace, TraceRequest, Wired,
     },
     southbound::{
+        fastpath::ImageFile,
         openflow::{ListenAddr, ListenError, Listener, TlsFiles},
         ovsdb::{OvsdbState, RealLink},
     },
@@ -40,6 +42,7 @@ use planner::Planner;
 use status::Board;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -77,6 +80,8 @@ pub struct ChassisConfig {
     pub datapath_type: Option<String>,
     /// How the switch reaches one of [`AgentConfig::listen`], as in "unix:/run/openvswitch/dragonflow.sock".
     pub target: String,
+    /// The file for the image of the fast path; `None` without one.
+    pub fastpath: Option<PathBuf>,
 }
 
 /// Why an agent cannot start.
@@ -132,6 +137,9 @@ pub async fn start(config: AgentConfig, store: &Store) -> Result<AgentHandle, Ag
     for chassis in &config.chassis {
         let (work_tx, work) = mpsc::unbounded_channel();
         let wanted = planner.serve(chassis, work_tx);
+        if let Some(path) = &chassis.fastpath {
+            planner.publish_to(&chassis.id, Box::new(ImageFile::new(path.clone())), &mut tasks);
+        }
         let (state_tx, state) = watch::channel(OvsdbState::default());
         tasks.spawn(crate::southbound::ovsdb::run(
             ovsdb_link(chassis, config.tls.as_ref()),

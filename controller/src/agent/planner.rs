@@ -7,6 +7,7 @@ use super::{
     ChassisConfig,
     apply::Refused,
     flows::due,
+    images::Images,
     status::{Board, Status, Wiring},
 };
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     pipeline::punt::Punt,
     reconcile::{Op, Plan, Touched, diff, repair},
     southbound::{
+        fastpath::Publisher,
         openflow::{Dump, Switch},
         ovsdb::{self, ChassisPorts, ControllerTarget, Wanted},
     },
@@ -31,6 +33,7 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinSet,
     time::Instant,
 };
 
@@ -40,6 +43,8 @@ const MAX_BACKLOG: usize = 10_000;
 const COUNT_SHARE: u32 = 20;
 /// and waits until what changed is with the switches.
 const COUNT_DELAY: Duration = Duration::from_millis(10);
+/// The same for images of the fast path: until they are there, the switch forwards what they lack.
+const IMAGE_SHARE: u32 = 4;
 
 /// What the planner is asked.
 pub(super) enum Ask {
@@ -91,6 +96,7 @@ pub(super) struct Planner {
     count_at: Option<Instant>,
     /// Not before this.
     count_earliest: Instant,
+    images: Images,
 }
 
 /// One chassis, seen from the planner.
@@ -115,6 +121,7 @@ impl Planner {
             board,
             count_at: None,
             count_earliest: Instant::now(),
+            images: Images::new(round),
         }
     }
 
@@ -135,8 +142,20 @@ impl Planner {
         receiver
     }
 
+    /// From now on the images of a chassis go to a publisher.
+    pub(super) fn publish_to(
+        &mut self,
+        chassis: &ChassisId,
+        publisher: Box<dyn Publisher>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        self.images.serve(chassis.clone(), publisher, tasks);
+        self.images.touch(chassis);
+    }
+
     pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>, mut changes: Subscription) {
         self.publish(Instant::now());
+        let mut next_image = Instant::now();
         loop {
             let count_at = self.count_at;
             tokio::select! {
@@ -153,6 +172,11 @@ impl Planner {
                     let begin = Instant::now();
                     self.count();
                     self.count_earliest = Instant::now() + begin.elapsed() * COUNT_SHARE;
+                }
+                () = tokio::time::sleep_until(next_image), if self.images.are_stale() => {
+                    let begin = Instant::now();
+                    self.images.make(&self.compiler);
+                    next_image = Instant::now() + begin.elapsed() * IMAGE_SHARE;
                 }
             }
         }
@@ -190,6 +214,7 @@ impl Planner {
     /// Compiles what changed, and tells whom it concerns.
     fn publish(&mut self, since: Instant) {
         for (chassis, delta) in self.compiler.poll() {
+            self.images.touch(&chassis);
             self.send(&chassis, Work { why: Why::Change, session: None, plan: delta.into(), since });
         }
         for (chassis, served) in &self.served {
@@ -210,7 +235,11 @@ impl Planner {
         match ask {
             Ask::Ports { chassis, ports } => {
                 let since = Instant::now();
-                self.compiler.set_local(&chassis, local_switch(&ports));
+                let local = local_switch(&ports);
+                if self.compiler.local(&chassis).is_some_and(|old| old.interfaces != local.interfaces) {
+                    self.images.touch(&chassis);
+                }
+                self.compiler.set_local(&chassis, local);
                 if let Some(served) = self.served.get_mut(&chassis) {
                     served.ports = ports;
                 }
@@ -359,6 +388,11 @@ fn local_switch(ports: &ChassisPorts) -> LocalSwitch {
     LocalSwitch {
         // An id that no port can have is of somebody else.
         ports: ports.interfaces.iter().filter_map(|(id, i)| Some((id.parse().ok()?, i.ofport?))).collect(),
+        interfaces: ports
+            .interfaces
+            .iter()
+            .filter_map(|(id, i)| Some((id.parse().ok()?, i.ifindex?)))
+            .collect(),
         tunnels: ports
             .tunnels
             .iter()

@@ -162,6 +162,9 @@ pub(super) struct ChassisEntry {
     /// Empty: that of `[openflow]`.
     #[serde(default)]
     pub(super) openflow_target: String,
+    /// Empty: no fast path.
+    #[serde(default)]
+    pub(super) fastpath: PathBuf,
 }
 
 fn integration_bridge() -> String {
@@ -292,6 +295,7 @@ impl Flags {
                 bridge: self.bridge.clone(),
                 datapath_type: self.datapath_type.clone(),
                 openflow_target: String::new(),
+                fastpath: PathBuf::new(),
             });
         }
         config.check()?;

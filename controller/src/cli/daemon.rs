@@ -96,6 +96,7 @@ async fn start_agent(config: &Config, store: &Store) -> Result<AgentHandle, CliE
         ovsdb: entry.ovsdb.clone(),
         bridge: entry.bridge.clone(),
         datapath_type: Some(entry.datapath_type.clone()).filter(|kind| !kind.is_empty()),
+        fastpath: Some(entry.fastpath.clone()).filter(|path| !path.as_os_str().is_empty()),
         target: config.target_of(entry),
     });
     let mut agent = AgentConfig::new(chassis.collect());

@@ -5,7 +5,7 @@ use crate::{
     model::{ChassisId, NetworkId, PhysicalNetwork, PortId, RouterId, Segment},
     pipeline::{UnitId, ls_out},
 };
-use packet::OfPort;
+use packet::{IfIndex, OfPort};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
@@ -27,6 +27,8 @@ pub enum TunnelType {
 pub struct LocalSwitch {
     /// Logical ports that are plugged in.
     pub ports: BTreeMap<PortId, OfPort>,
+    /// Of these, the kernel's index of the interface, where it is known.
+    pub interfaces: BTreeMap<PortId, IfIndex>,
     /// Tunnel ports.
     pub tunnels: BTreeMap<TunnelType, OfPort>,
     /// Patch ports to the bridges of physical networks.

@@ -9,6 +9,7 @@ mod answer;
 mod chassis;
 mod compiler;
 mod desired;
+mod entry;
 mod routes;
 mod slice;
 mod units;

@@ -49,16 +49,18 @@ impl Compiler {
         for (vrf, prefix, target) in sink.routes {
             table.route(vrf, prefix, &target);
         }
+        table.enter(&sink.facts);
         Some(table.rib)
     }
 }
 
-struct Table<'a> {
-    view: &'a View,
-    chassis: &'a Chassis,
+/// A routing table in the making.
+pub(super) struct Table<'a> {
+    pub(super) view: &'a View,
+    pub(super) chassis: &'a Chassis,
     /// The port of a MAC on a network.
     stations: HashMap<(u32, MacAddr), &'a Record<Port>>,
-    rib: Rib,
+    pub(super) rib: Rib,
     adjacencies: HashMap<lr_in::Adjacency, NextHop>,
 }
 
@@ -93,7 +95,7 @@ impl Table<'_> {
         self.rib.tables.groups.insert(id, group);
     }
 
-    fn next_hop(&mut self, to: &lr_in::Adjacency) -> NextHop {
+    pub(super) fn next_hop(&mut self, to: &lr_in::Adjacency) -> NextHop {
         if let Some(known) = self.adjacencies.get(to) {
             return *known;
         }

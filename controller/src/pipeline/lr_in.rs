@@ -1,7 +1,7 @@
 //! Logical routers: who enters, what they answer themselves, where the rest goes.
 
 use super::{
-    Sink, Table,
+    Fact, Sink, Table,
     base::{ipv4, ipv6},
     ls_in::mac_bits,
     priority,
@@ -56,6 +56,7 @@ fn to(ip: IpAddr) -> Match {
 
 /// Packets of this chassis for the router's MAC on a network enter it.
 pub fn admit(sink: &mut Sink, net: u32, mac: MacAddr, vrf: u32) {
+    sink.facts.push(Fact::Door { net, mac, vrf });
     let matching = register::NET.is(Match::new().with(Field::EthDst, mac), net);
     let matching = register::SOURCE.is(matching, Source::Local as u32);
     let actions = vec![register::VRF.load(vrf), register::ROUTED.load(1)];
@@ -65,6 +66,7 @@ pub fn admit(sink: &mut Sink, net: u32, mac: MacAddr, vrf: u32) {
 /// The router answers echo requests for an address of its own, from wherever they come, and refuses what else is
 /// sent to it.
 pub fn own_address(sink: &mut Sink, vrf: u32, ip: IpAddr) {
+    sink.facts.push(Fact::Own { vrf, ip });
     let copy = |src, dst| Action::Move { src, dst };
     let (echo, source, destination, kind, reply, swap) = match ip {
         IpAddr::V4(_) => {

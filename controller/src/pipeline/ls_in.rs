@@ -1,7 +1,7 @@
 //! The ingress of logical switches: whose packet it is, may it be sent, who answers, where its MAC is.
 
 use super::{
-    Sink, Table,
+    Fact, Sink, Table,
     base::{GROUP_BIT, arp, arp_op, icmpv6, ipv4, ipv6},
     macs, priority,
     register::{self, Source},
@@ -22,6 +22,7 @@ fn enter(source: Source, net: u32) -> Vec<Action> {
 
 /// A port of this chassis sends from a MAC of its own (`None`: from any, if its security is off).
 pub fn admit_port(sink: &mut Sink, port: OfPort, mac: Option<MacAddr>, net: u32) {
+    sink.facts.push(Fact::Port { port, net, mac });
     let mut actions = enter(Source::Local, net);
     actions.push(register::IN_PORT.load(port.0));
     let matching = untagged().with(Field::InPort, port);
@@ -80,6 +81,7 @@ pub fn admit_provider(
 
 /// A port may send IP and ARP, or IPv6, from `ip`; `mac` is compared too where the port has several.
 pub fn allow_address(sink: &mut Sink, port: OfPort, mac: MacAddr, several_macs: bool, ip: IpNet) {
+    sink.facts.push(Fact::Source { port, mac, ip });
     let from = |matching: Match| {
         let matching = matching.with(Field::InPort, port);
         if several_macs { matching.with(Field::EthSrc, mac) } else { matching }
@@ -114,6 +116,7 @@ pub fn allow_solicitation(sink: &mut Sink, port: OfPort, mac: MacAddr) {
 
 /// Who has `ip` on the network is told `mac`, without asking anybody.
 pub fn answer(sink: &mut Sink, net: u32, ip: IpAddr, mac: MacAddr, router: bool) {
+    sink.facts.push(Fact::Answer { net, ip, mac, router });
     let mut actions = vec![Action::RegLoad { dst: register::ANSWER_MAC, value: mac.to_u64() }];
     let matching = match ip {
         IpAddr::V4(ip) => arp().with(Field::ArpOp, arp_op::REQUEST).with(Field::ArpTpa, ip),
@@ -138,6 +141,7 @@ pub fn let_announce(sink: &mut Sink, port: OfPort, ip: IpAddr) {
 
 /// A MAC on a network is behind a port of this chassis.
 pub fn deliver(sink: &mut Sink, net: u32, mac: MacAddr, port: OfPort) {
+    sink.facts.push(Fact::Station { net, mac });
     let matching = register::NET.is(Match::new().with(Field::EthDst, mac), net);
     let actions = vec![register::OUT_PORT.load(port.0)];
     sink.flow(Table::LsInL2Lkup, priority::EXACT, matching, actions, Some(Table::LsOutPort));
@@ -146,6 +150,7 @@ pub fn deliver(sink: &mut Sink, net: u32, mac: MacAddr, port: OfPort) {
 /// A MAC on a network is behind another chassis. Only for packets of this chassis: a frame that came by a tunnel
 /// never leaves by one, since it has no TTL that would end a loop.
 pub fn tunnel(sink: &mut Sink, net: u32, mac: MacAddr, to: Tunnel) {
+    sink.facts.push(Fact::Station { net, mac });
     let matching = register::SOURCE.is(Match::new().with(Field::EthDst, mac), Source::Local as u32);
     let matching = register::NET.is(matching, net);
     let mut actions = vec![to.key()];

@@ -20,5 +20,5 @@ mod sink;
 mod table;
 
 pub use cookie::{Category, Cookie, UnitId};
-pub use sink::Sink;
+pub use sink::{Fact, Sink};
 pub use table::{Miss, Stage, Table};

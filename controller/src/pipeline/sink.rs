@@ -6,6 +6,65 @@ use super::{
 };
 use ipnet::IpNet;
 use openflow::{Action, Flow, Group, GroupId, Instruction, Match};
+use packet::{MacAddr, OfPort};
+use std::net::IpAddr;
+
+/// What flows other than routes were made from: what a packet meets before its route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A port of this chassis is on a network, and sends from this MAC; from any if `None`.
+    Port {
+        /// The port.
+        port: OfPort,
+        /// Key of the network.
+        net: u32,
+        /// The MAC.
+        mac: Option<MacAddr>,
+    },
+    /// A port may send from an address with a MAC.
+    Source {
+        /// The port.
+        port: OfPort,
+        /// The MAC.
+        mac: MacAddr,
+        /// The addresses.
+        ip: IpNet,
+    },
+    /// Who asks for an address on a network is told a MAC.
+    Answer {
+        /// Key of the network.
+        net: u32,
+        /// The address.
+        ip: IpAddr,
+        /// The MAC.
+        mac: MacAddr,
+        /// True for an address of a router.
+        router: bool,
+    },
+    /// Frames for a MAC on a network go to where it is.
+    Station {
+        /// Key of the network.
+        net: u32,
+        /// The MAC.
+        mac: MacAddr,
+    },
+    /// Packets for a MAC on a network enter a router.
+    Door {
+        /// Key of the network.
+        net: u32,
+        /// The MAC.
+        mac: MacAddr,
+        /// The router's VRF.
+        vrf: u32,
+    },
+    /// An address is a router's own.
+    Own {
+        /// The router's VRF.
+        vrf: u32,
+        /// The address.
+        ip: IpAddr,
+    },
+}
 
 /// Flows and groups of one unit; each flow gets the unit's cookie.
 #[derive(Debug)]
@@ -19,6 +78,8 @@ pub struct Sink {
     pub routes: Vec<(u32, IpNet, Target)>,
     /// The next hops that the groups were made from.
     pub next_hops: Vec<(GroupId, Vec<Adjacency>)>,
+    /// What other flows were made from.
+    pub facts: Vec<Fact>,
 }
 
 impl Sink {
@@ -30,6 +91,7 @@ impl Sink {
             groups: Vec::new(),
             routes: Vec::new(),
             next_hops: Vec::new(),
+            facts: Vec::new(),
         }
     }
 

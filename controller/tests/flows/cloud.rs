@@ -77,6 +77,7 @@ impl Cloud {
             ports: ports.collect(),
             tunnels: if record.encap_ips.is_empty() { BTreeMap::new() } else { TUNNELS.into() },
             patches: patches.collect(),
+            ..LocalSwitch::default()
         }
     }
 

@@ -19,7 +19,7 @@ mod wanted;
 use std::{collections::BTreeMap, sync::Arc};
 
 use ovsdb::Uuid;
-use packet::{DatapathId, MacAddr, OfPort};
+use packet::{DatapathId, IfIndex, MacAddr, OfPort};
 
 pub use link::{OvsdbLink, RealLink};
 pub use task::run;
@@ -65,6 +65,8 @@ pub struct Interface {
     pub name: String,
     /// The port number; `None` before `ovs-vswitchd` has given one and when it could not open the device (see `error`).
     pub ofport: Option<OfPort>,
+    /// The kernel's index of the device; `None` while unknown, and for devices of the switch alone.
+    pub ifindex: Option<IfIndex>,
     /// Carrier; `None` while unknown.
     pub link_up: Option<bool>,
     /// The address of the device itself. For a tap that is not the address of the VM behind it.

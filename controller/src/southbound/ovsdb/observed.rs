@@ -6,7 +6,7 @@ use std::{
 };
 
 use ovsdb::{MonitorTable, Row, RowUpdate, Uuid};
-use packet::OfPort;
+use packet::{IfIndex, OfPort};
 
 use super::Interface;
 
@@ -19,7 +19,7 @@ pub(super) const PHYSICAL_NETWORK: &str = "dragonflow-physical-network";
 /// few seconds, and would wake us for nothing.
 pub(super) fn monitored() -> Vec<MonitorTable> {
     let interface =
-        ["name", "type", "options", "external_ids", "ofport", "link_state", "mac_in_use", "error"];
+        ["name", "type", "options", "external_ids", "ofport", "ifindex", "link_state", "mac_in_use", "error"];
     let bridge = [
         "name",
         "ports",
@@ -197,6 +197,7 @@ impl InterfaceRow {
             uuid,
             name: row.str("name").unwrap_or_default().to_owned(),
             ofport: row.integer("ofport").and_then(ofport),
+            ifindex: row.integer("ifindex").and_then(ifindex),
             link_up: row.str("link_state").map(|state| state == "up"),
             mac_in_use: row.str("mac_in_use").and_then(|mac| mac.parse().ok()),
             attached_mac: pair(row, "external_ids", "attached-mac").and_then(|mac| mac.parse().ok()),
@@ -227,6 +228,11 @@ impl ControllerRow {
             role: role(row),
         }
     }
+}
+
+/// 0 is none (ovs-vswitchd.conf.db(5)).
+fn ifindex(number: i64) -> Option<IfIndex> {
+    u32::try_from(number).ok().filter(|index| *index != 0).map(IfIndex)
 }
 
 /// Ports are numbered as in OpenFlow 1.0 here, so the bridge's own is 0xfffe; -1 is a device that could not be opened.

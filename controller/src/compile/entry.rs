@@ -1,0 +1,150 @@
+//! What a packet needs before its route, from the very facts that flows are made of.
+
+use super::{chassis::Chassis, routes::Table};
+use crate::{
+    model::{Network, Record},
+    pipeline::{Fact, lr_in},
+};
+use fib::{
+    Entry, Neighbour, NetworkKey, NextHop, Port, PortKey, Prefix, Route, RouterPort, RouterPortId, Segment,
+};
+use packet::{MacAddr, OfPort, VrfId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where routers are on networks: by network, MAC and VRF.
+type Doors = BTreeMap<(u32, MacAddr, u32), RouterPortId>;
+
+impl Table<'_> {
+    /// Adds everything but routes to the tables, and the routers' own addresses to the routes.
+    pub(super) fn enter(&mut self, facts: &[Fact]) {
+        self.networks();
+        let doors = self.router_ports(facts);
+        for fact in facts {
+            match *fact {
+                Fact::Port { port, net, mac } => self.port(port, net, mac),
+                Fact::Source { port, mac, ip } => self.source(port, mac, ip),
+                Fact::Answer { net, ip, mac, router } => {
+                    let neighbour = if router {
+                        doors.iter().find(|((on, at, _), _)| (*on, *at) == (net, mac)).map(|(_, id)| Neighbour::Router(*id))
+                    } else {
+                        self.station(net, mac).map(Neighbour::Station)
+                    };
+                    if let Some(neighbour) = neighbour {
+                        self.entry().neighbours.insert((NetworkKey(net), ip), neighbour);
+                    }
+                }
+                Fact::Station { net, mac } => {
+                    if let Some(adjacency) = self.station(net, mac) {
+                        self.entry().stations.insert((NetworkKey(net), mac), adjacency);
+                    }
+                }
+                Fact::Own { vrf, ip } => {
+                    let door = doors.iter().find(|((_, _, of), _)| *of == vrf);
+                    if let (Some((_, id)), Ok(vrf)) = (door, VrfId::new(vrf.into())) {
+                        self.rib.insert(Route { vrf, prefix: Prefix::host(ip), next: NextHop::Router(*id) });
+                    }
+                }
+                // Made above, all at once.
+                Fact::Door { .. } => {}
+            }
+        }
+    }
+
+    fn entry(&mut self) -> &mut Entry {
+        &mut self.rib.tables.entry
+    }
+
+    fn networks(&mut self) {
+        let view = self.view;
+        let here = self.chassis.slice.networks.keys();
+        for network in here.filter_map(|id| view.model().networks.get(id)) {
+            let key = NetworkKey(network.key.0);
+            let record = fib::Network { mtu: network.spec.mtu(), slow: false };
+            self.entry().networks.insert(key, record);
+            if let Some(segment) = tunnel_segment(network, self.chassis) {
+                self.entry().segments.insert(segment, key);
+            }
+        }
+    }
+
+    /// Each router once for each network and MAC; slow where no packet of this chassis may enter it.
+    fn router_ports(&mut self, facts: &[Fact]) -> Doors {
+        let view = self.view;
+        let open: BTreeSet<(u32, MacAddr, u32)> = facts
+            .iter()
+            .filter_map(|fact| match *fact {
+                Fact::Door { net, mac, vrf } => Some((net, mac, vrf)),
+                Fact::Port { .. }
+                | Fact::Source { .. }
+                | Fact::Answer { .. }
+                | Fact::Station { .. }
+                | Fact::Own { .. } => None,
+            })
+            .collect();
+        let mut doors = Doors::new();
+        for router in self.chassis.slice.routers.iter().filter_map(|id| view.model().routers.get(id)) {
+            for leg in view.legs(router) {
+                let next = RouterPortId(u32::try_from(doors.len()).unwrap_or(u32::MAX));
+                let key = (leg.network.key.0, leg.mac, router.key.0);
+                let Ok(vrf) = VrfId::new(router.key.0.into()) else { continue };
+                let known = self.entry().networks.contains_key(&NetworkKey(key.0));
+                if !known || doors.contains_key(&key) {
+                    continue;
+                }
+                let network = NetworkKey(key.0);
+                let mtu = leg.network.spec.mtu();
+                let port = RouterPort { mac: leg.mac, network, vrf, mtu, slow: !open.contains(&key) };
+                self.entry().router_ports.insert(next, port);
+                doors.insert(key, next);
+            }
+        }
+        doors
+    }
+
+    /// The port of an OpenFlow number, by the key of its object.
+    fn key_of(&self, port: OfPort) -> Option<(PortKey, &crate::model::PortId)> {
+        let id = self.chassis.plugged.get(&port)?;
+        Some((PortKey(self.view.model().ports.get(id)?.key.0), id))
+    }
+
+    fn port(&mut self, port: OfPort, net: u32, mac: Option<MacAddr>) {
+        let Some((key, id)) = self.key_of(port) else { return };
+        let record = Port {
+            ifindex: self.chassis.local.interfaces.get(id).copied(),
+            ofport: Some(port),
+            network: Some(NetworkKey(net)),
+            secured: mac.is_some(),
+            slow: false,
+        };
+        self.entry().ports.insert(key, record);
+        // A MAC without any address is let in all the same; what it sends is checked by the switch.
+        if let Some(mac) = mac {
+            self.entry().bindings.entry((key, mac)).or_default();
+        }
+    }
+
+    fn source(&mut self, port: OfPort, mac: MacAddr, ip: ipnet::IpNet) {
+        let Some((key, _)) = self.key_of(port) else { return };
+        self.entry().bindings.entry((key, mac)).or_default().push(Prefix::from(ip));
+    }
+
+    /// The way of frames to a MAC on a network, as they are.
+    fn station(&mut self, net: u32, mac: MacAddr) -> Option<fib::AdjacencyId> {
+        let way = lr_in::Adjacency { net, src_mac: MacAddr::ZERO, dst_mac: mac, vrf: None };
+        match self.next_hop(&way) {
+            NextHop::Adjacency(id) => Some(id),
+            NextHop::Ecmp(_)
+            | NextHop::Unreachable
+            | NextHop::Blackhole
+            | NextHop::OtherVrf(_)
+            | NextHop::Router(_) => None,
+        }
+    }
+}
+
+/// How frames of a network come from other chassis.
+fn tunnel_segment(network: &Record<Network>, chassis: &Chassis) -> Option<Segment> {
+    let kind = super::chassis::TunnelType::of(&network.spec.segment)?;
+    chassis.local.tunnels.get(&kind)?;
+    Some(Segment::Tunnel { kind: kind.into(), vni: network.spec.segment.vni()? })
+}
