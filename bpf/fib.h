@@ -12,6 +12,7 @@
 #define FIB_H
 
 #include <linux/types.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #define FIB_UNIT 64
@@ -381,6 +382,27 @@ struct fib_address {
 	__u64 upper;
 	__u64 lower;
 };
+
+static __always_inline struct fib_address address4(__be32 address)
+{
+	struct fib_address number = { .upper = (__u64)bpf_ntohl(address) << 32 };
+
+	return number;
+}
+
+static __always_inline __u64 number64(const void *bytes)
+{
+	const __u32 *words = bytes;
+
+	return (__u64)bpf_ntohl(words[0]) << 32 | bpf_ntohl(words[1]);
+}
+
+static __always_inline struct fib_address address6(const void *bytes)
+{
+	struct fib_address number = { .upper = number64(bytes), .lower = number64(bytes + 8) };
+
+	return number;
+}
 
 /*
  * The same without the hosts in buckets. A function of its own, which the verifier looks at once, not once for each

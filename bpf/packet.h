@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Headers, addresses as numbers, checksums by difference. */
+/* Headers, MAC addresses as numbers, checksums by difference. */
 #ifndef PACKET_H
 #define PACKET_H
 
@@ -10,7 +10,6 @@
 #include <linux/ipv6.h>
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
-#include "fib.h"
 
 /* ARP for IPv4 over Ethernet, RFC 826. */
 struct arp_eth {
@@ -61,27 +60,6 @@ struct tcp_start {
 static __always_inline __u64 mac_number(const __u8 *mac)
 {
 	return (__u64)bpf_ntohs(*(const __u16 *)mac) << 32 | bpf_ntohl(*(const __u32 *)(mac + 2));
-}
-
-static __always_inline struct fib_address address4(__be32 address)
-{
-	struct fib_address number = { .upper = (__u64)bpf_ntohl(address) << 32 };
-
-	return number;
-}
-
-static __always_inline __u64 number64(const void *bytes)
-{
-	const __u32 *words = bytes;
-
-	return (__u64)bpf_ntohl(words[0]) << 32 | bpf_ntohl(words[1]);
-}
-
-static __always_inline struct fib_address address6(const void *bytes)
-{
-	struct fib_address number = { .upper = number64(bytes), .lower = number64(bytes + 8) };
-
-	return number;
 }
 
 /* The sum of 16-bit words as they stand: a one's-complement sum does not mind the byte order (RFC 1071, 2). */

@@ -8,6 +8,7 @@
 #include "fib.h"
 #include "packet.h"
 #include "reason.h"
+#include "tunnel.h"
 
 // Interfaces that take redirected frames, by index. One that does not is not here, and its frames pass.
 struct {
@@ -44,6 +45,7 @@ struct frame {
 	__u32 port; // index
 	__u32 network; // index
 	__u32 secured; // index of the domain of allowed sources; 0: all
+	__u32 base; // where the frame begins, behind what was put before it
 	struct fib_address src, dst;
 	int v6;
 	__u8 protocol;
@@ -331,13 +333,68 @@ static __always_inline void count_entry(__u32 id, __u32 ip_len)
 	}
 }
 
+// Puts the outer headers before a frame and sends it to another chassis.
+static __always_inline enum reason send_by_tunnel(struct xdp_md *ctx, struct frame *f, struct fib_adjacency *adjacency,
+						  struct fib_egress *egress, int *action, enum reason reason)
+{
+	__u32 len = bpf_xdp_get_buff_len(ctx), hash = flow_hash(ctx, f);
+	int vxlan = egress->tunnel == FIB_VXLAN;
+
+	if ((!vxlan && egress->tunnel != FIB_GRE) || !mapped4(egress->remote) || !mapped4(egress->local) ||
+	    !mac_number(egress->outer_dst))
+		return REASON_NO_EGRESS;
+	len += (vxlan ? sizeof(struct vxlan_outer) : sizeof(struct gre_outer)) - ETH_HLEN;
+	if (len > 0xffff)
+		return REASON_NO_ROOM;
+	*action = bpf_redirect_map(&ports, egress->ifindex, XDP_PASS);
+	if (*action != XDP_REDIRECT)
+		return REASON_NO_EGRESS;
+	if (vxlan) {
+		struct vxlan_outer *outer;
+
+		if (bpf_xdp_adjust_head(ctx, -(int)sizeof(*outer)))
+			return REASON_NO_ROOM;
+		outer = bytes(ctx, 0, sizeof(*outer));
+		if (!outer)
+			return REASON_NO_ROOM;
+		write_outer_ip(outer, egress, IPPROTO_UDP, len);
+		outer->udp.source = bpf_htons(FIRST_SOURCE_PORT + ((__u64)hash * SOURCE_PORTS >> 32));
+		outer->udp.dest = bpf_htons(egress->udp_port);
+		outer->udp.len = bpf_htons(len - sizeof(outer->ip));
+		outer->udp.check = 0;
+		outer->flags = bpf_htonl(VXLAN_FLAGS);
+		outer->vni = bpf_htonl(adjacency->segment << 8);
+		f->base = sizeof(*outer);
+	} else {
+		struct gre_outer *outer;
+
+		if (bpf_xdp_adjust_head(ctx, -(int)sizeof(*outer)))
+			return REASON_NO_ROOM;
+		outer = bytes(ctx, 0, sizeof(*outer));
+		if (!outer)
+			return REASON_NO_ROOM;
+		write_outer_ip(outer, egress, IPPROTO_GRE, len);
+		outer->flags = bpf_htons(GRE_KEY);
+		outer->protocol = bpf_htons(GRE_ETHERNET);
+		outer->key = bpf_htonl(adjacency->segment);
+		f->base = sizeof(*outer);
+	}
+	count_entry(adjacency->id, f->ip_len);
+	return reason;
+}
+
 // Sends a frame by an egress. Asked before the frame is changed: what cannot be sent must pass as it was.
 static __always_inline enum reason send(struct xdp_md *ctx, struct frame *f, struct fib_adjacency *adjacency,
 					int *action, enum reason reason)
 {
 	struct fib_egress *egress = fib_record(f->image, FIB_EGRESSES, adjacency->egress, sizeof(*egress));
 
-	if (!egress || egress->flags & FIB_SLOW || egress->kind != FIB_LOCAL || !egress->ifindex)
+	if (!egress || egress->flags & FIB_SLOW || !egress->ifindex)
+		return REASON_NO_EGRESS;
+	if (egress->kind == FIB_TUNNEL)
+		return reason == REASON_DELIVERED ? REASON_NO_EGRESS :
+						    send_by_tunnel(ctx, f, adjacency, egress, action, reason);
+	if (egress->kind != FIB_LOCAL)
 		return REASON_NO_EGRESS;
 	// Open vSwitch does not send a frame back to where it came from, unless a router turned it round.
 	if (reason == REASON_SWITCHED && egress->ifindex == f->in)
@@ -352,8 +409,8 @@ static __always_inline enum reason send(struct xdp_md *ctx, struct frame *f, str
 // Takes `hops` from the TTL and writes the MACs of the adjacency.
 static __always_inline void rewrite(struct xdp_md *ctx, struct frame *f, struct fib_adjacency *adjacency, __u8 hops)
 {
-	struct ethhdr *eth = bytes(ctx, 0, sizeof(*eth));
-	struct iphdr *ip = bytes(ctx, ETH_HLEN, sizeof(*ip)); // the fixed part of IPv6 is longer
+	struct ethhdr *eth = bytes(ctx, f->base, sizeof(*eth));
+	struct iphdr *ip = bytes(ctx, f->base + ETH_HLEN, sizeof(*ip)); // the fixed part of IPv6 is longer
 	__u16 old;
 
 	if (!eth || !ip)
@@ -471,6 +528,74 @@ static __always_inline enum reason from_port(struct xdp_md *ctx, struct frame *f
 	return by_station(ctx, f, mac, action);
 }
 
+// What a tunnel's frame carries before it: the network's index, and the length of what has to go; 0 if it is not ours.
+static __always_inline __u32 parse_outer(struct xdp_md *ctx, struct frame *f, __u32 ends, __u32 *network)
+{
+	struct vxlan_outer *vxlan;
+	struct gre_outer *gre = bytes(ctx, 0, sizeof(*gre));
+	struct fib_address dst;
+	__u64 key, length;
+	__u32 word;
+
+	if (!gre || gre->eth.h_proto != bpf_htons(ETH_P_IP) || *(__u8 *)&gre->ip != 0x45 ||
+	    gre->ip.frag_off & bpf_htons(0x3fff) || sum_fold(sum_words((void *)gre + ETH_HLEN, 10)) != 0xffff)
+		return 0;
+	length = bpf_ntohs(gre->ip.tot_len);
+	if (length + ETH_HLEN != bpf_xdp_get_buff_len(ctx))
+		return 0;
+	dst = address4(gre->ip.daddr);
+	word = fib_prefix(ends, dst.upper, 0, 0, fib_table_seed(f->image));
+	if (!ends || word >> 29 != FIB_SPECIAL || fib_argument(word) != FIB_ALLOW)
+		return 0;
+	vxlan = bytes(ctx, 0, sizeof(*vxlan));
+	if (vxlan && vxlan->ip.protocol == IPPROTO_UDP) {
+		if (vxlan->udp.dest != bpf_htons(VXLAN_PORT) || vxlan->udp.check ||
+		    bpf_ntohs(vxlan->udp.len) + sizeof(vxlan->ip) != length || vxlan->flags != bpf_htonl(VXLAN_FLAGS) ||
+		    vxlan->vni & bpf_htonl(0xff))
+			return 0;
+		key = (__u64)FIB_VXLAN << 24 | bpf_ntohl(vxlan->vni) >> 8;
+		length = sizeof(*vxlan);
+	} else if (gre->ip.protocol == IPPROTO_GRE) {
+		if (gre->flags != bpf_htons(GRE_KEY) || gre->protocol != bpf_htons(GRE_ETHERNET) ||
+		    gre->key & bpf_htonl(0xff000000))
+			return 0;
+		key = (__u64)FIB_GRE << 24 | bpf_ntohl(gre->key);
+		length = sizeof(*gre);
+	} else {
+		return 0;
+	}
+	*network = fib_find(f->image, FIB_INGRESS, (__u64)FIB_BY_TUNNEL << 56 | key);
+	return *network ? length : 0;
+}
+
+// A tunnel's frame goes to a local port; it was checked, and routed if need be, where it came in.
+static __always_inline enum reason from_underlay(struct xdp_md *ctx, struct frame *f, struct fib_port *port, int *action)
+{
+	__u32 outer = parse_outer(ctx, f, port->domain, &f->network), word;
+	struct fib_adjacency *adjacency;
+	struct fib_network *network;
+	enum reason reason;
+	struct ethhdr *eth;
+
+	if (!outer)
+		return REASON_NOT_OURS;
+	network = fib_record(f->image, FIB_NETWORKS, f->network, sizeof(*network));
+	if (!network || network->flags & FIB_SLOW)
+		return REASON_SLOW;
+	eth = bytes(ctx, outer, sizeof(*eth));
+	if (!eth)
+		return REASON_CUT_OFF;
+	word = fib_find(f->image, FIB_STATIONS, (__u64)f->network << 48 | mac_number(eth->h_dest));
+	adjacency = word >> 29 == FIB_ADJACENCY ? fib_adjacency(f->image, fib_argument(word)) : NULL;
+	if (!adjacency)
+		return REASON_UNKNOWN_STATION;
+	f->ip_len = bpf_xdp_get_buff_len(ctx) - outer - ETH_HLEN;
+	reason = send(ctx, f, adjacency, action, REASON_DELIVERED);
+	if (reason == REASON_DELIVERED && bpf_xdp_adjust_head(ctx, outer))
+		return REASON_NO_ROOM;
+	return reason;
+}
+
 static __always_inline enum reason decide(struct xdp_md *ctx, int *action)
 {
 	struct frame f = { .image = fib_image(), .in = ctx->ingress_ifindex };
@@ -484,9 +609,11 @@ static __always_inline enum reason decide(struct xdp_md *ctx, int *action)
 	port = f.port ? fib_record(f.image, FIB_PORTS, f.port, sizeof(*port)) : NULL;
 	if (!port)
 		return REASON_NOT_A_PORT;
+	if (!(port->flags & FIB_SLOW) && port->flags & FIB_UPLINK)
+		return from_underlay(ctx, &f, port, action);
 	f.network = port->network;
 	network = fib_record(f.image, FIB_NETWORKS, f.network, sizeof(*network));
-	if (port->flags & (FIB_SLOW | FIB_UPLINK) || !network || network->flags & FIB_SLOW)
+	if (port->flags & FIB_SLOW || !network || network->flags & FIB_SLOW)
 		return REASON_SLOW;
 	eth = bytes(ctx, 0, sizeof(*eth));
 	if (!eth)

@@ -5,6 +5,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use fib::hash::flow_hash;
 use fib::layout::{
     AdjacencyRecord, EgressRecord, NetworkRecord, PREFIXES_ONLY, PortRecord, RouterPortRecord, egress, flag,
     ingress, section, word,
@@ -18,6 +19,7 @@ use packet::{IfIndex, MacAddr, ParsedPacket};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::reason::Reason;
+use crate::tunnel;
 
 /// TTL of what a router sends itself.
 const OWN_TTL: u8 = 64;
@@ -83,6 +85,23 @@ struct Packet {
     len: usize,
 }
 
+/// The way out of the chassis, known to be open.
+#[derive(Debug)]
+struct Exit {
+    index: IfIndex,
+    /// What goes before the frame.
+    outer: Option<Vec<u8>>,
+}
+
+impl Exit {
+    fn send(self, adjacency: &AdjacencyRecord, reason: Reason, frame: &mut Vec<u8>) -> Outcome {
+        if let Some(outer) = self.outer {
+            frame.splice(..0, outer);
+        }
+        Outcome { reason, way: Way::Out(self.index), entry: Some(adjacency.id.get()) }
+    }
+}
+
 /// A neighbour solicitation with exactly one option, or the advertisement that it becomes (RFC 4861, 4.3 and 4.4).
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
@@ -97,17 +116,20 @@ struct NdMessage {
 
 impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
     /// Decides about a frame that came in by an interface, and changes it if it is sent on.
-    pub fn forward(&self, ingress: IfIndex, frame: &mut [u8]) -> Outcome {
+    pub fn forward(&self, ingress: IfIndex, frame: &mut Vec<u8>) -> Outcome {
         self.decide(ingress, frame).unwrap_or_else(|reason| Outcome { reason, way: Way::Pass, entry: None })
     }
 
-    fn decide(&self, index: IfIndex, frame: &mut [u8]) -> Result<Outcome, Reason> {
+    fn decide(&self, index: IfIndex, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
         let key = ingress::IFINDEX << ingress::KIND_SHIFT | u64::from(index.0);
         let port_index = self.image.exact(section::INGRESS, key);
         let port: PortRecord = self.record(section::PORTS, port_index).ok_or(Reason::NotAPort)?;
+        if port.flags.get() & (flag::SLOW | flag::UPLINK) == flag::UPLINK {
+            return self.from_underlay(index, port.domain.get(), frame);
+        }
         let network = port.network.get();
         let record: NetworkRecord = self.record(section::NETWORKS, network).ok_or(Reason::Slow)?;
-        if port.flags.get() & (flag::SLOW | flag::UPLINK) != 0 || record.flags.get() & flag::SLOW != 0 {
+        if port.flags.get() & flag::SLOW != 0 || record.flags.get() & flag::SLOW != 0 {
             return Err(Reason::Slow);
         }
         let (eth, _) = EthernetHeader::read_from_prefix(frame).map_err(|_| Reason::CutOff)?;
@@ -121,7 +143,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         self.from_port(Known { ingress: index, network, secured }, &eth, frame)
     }
 
-    fn from_port(&self, known: Known, eth: &EthernetHeader, frame: &mut [u8]) -> Result<Outcome, Reason> {
+    fn from_port(&self, known: Known, eth: &EthernetHeader, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
         let packet = match eth.ethertype.get() {
             ethertype::ARP => return self.answer_arp(known, eth, frame),
             ethertype::IPV4 => parse4(frame)?,
@@ -151,7 +173,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         known: Known,
         eth: &EthernetHeader,
         packet: &Packet,
-        frame: &mut [u8],
+        frame: &mut Vec<u8>,
     ) -> Result<Outcome, Reason> {
         let found = self.image.exact(section::STATIONS, u64::from(known.network) << 48 | eth.dst.to_u64());
         match kind(found) {
@@ -165,7 +187,8 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
             }
             word::ADJACENCY => {
                 let adjacency = self.adjacency(argument(found)).ok_or(Reason::UnknownStation)?;
-                self.send(known, &adjacency, Reason::Switched)
+                let way = self.way(known.ingress, &adjacency, Reason::Switched, frame)?;
+                Ok(way.send(&adjacency, Reason::Switched, frame))
             }
             _ => Err(Reason::UnknownStation),
         }
@@ -177,7 +200,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         mut domain: u32,
         eth: &EthernetHeader,
         packet: &Packet,
-        frame: &mut [u8],
+        frame: &mut Vec<u8>,
     ) -> Result<Outcome, Reason> {
         if stays_on_link(packet.src, true) || stays_on_link(packet.dst, false) {
             return Err(Reason::Scope);
@@ -204,9 +227,9 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         if packet.len > usize::from(adjacency.mtu.get()) {
             return Err(Reason::TooBig);
         }
-        let outcome = self.send(known, &adjacency, Reason::Routed)?;
+        let way = self.way(known.ingress, &adjacency, Reason::Routed, frame)?;
         rewrite(&adjacency, packet, hops, frame);
-        Ok(outcome)
+        Ok(way.send(&adjacency, Reason::Routed, frame))
     }
 
     /// The adjacency that the word at a lookup's end leads to.
@@ -225,24 +248,68 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
     }
 
     /// Finds the way out, and asks before the frame is changed: what cannot be sent must pass as it was.
-    fn send(&self, known: Known, adjacency: &AdjacencyRecord, reason: Reason) -> Result<Outcome, Reason> {
+    fn way(
+        &self,
+        ingress: IfIndex,
+        adjacency: &AdjacencyRecord,
+        reason: Reason,
+        frame: &[u8],
+    ) -> Result<Exit, Reason> {
         let way: EgressRecord =
             self.record(section::EGRESSES, adjacency.egress.get()).ok_or(Reason::NoEgress)?;
         let index = IfIndex(way.ifindex.get());
-        if way.flags.get() & flag::SLOW != 0 || way.kind != egress::LOCAL || index.0 == 0 {
+        if way.flags.get() & flag::SLOW != 0 || index.0 == 0 {
             return Err(Reason::NoEgress);
         }
+        let outer = match way.kind {
+            egress::LOCAL => None,
+            egress::TUNNEL if reason != Reason::Delivered => {
+                let flow = ParsedPacket::parse(frame).five_tuple().ok_or(Reason::NoEgress)?;
+                let hash = flow_hash(&flow, self.image.hash_seed());
+                Some(tunnel::outer(&way, adjacency.segment.get(), hash, frame.len())?)
+            }
+            _ => return Err(Reason::NoEgress),
+        };
         // Open vSwitch does not send a frame back to where it came from, unless a router turned it round.
-        if reason == Reason::Switched && index == known.ingress {
+        if outer.is_none() && reason == Reason::Switched && index == ingress {
             return Err(Reason::Back);
         }
         if !(self.open)(index) {
             return Err(Reason::NoEgress);
         }
-        Ok(Outcome { reason, way: Way::Out(index), entry: Some(adjacency.id.get()) })
+        Ok(Exit { index, outer })
     }
 
-    fn answer_arp(&self, known: Known, eth: &EthernetHeader, frame: &mut [u8]) -> Result<Outcome, Reason> {
+    /// A tunnel's frame goes to a local port; it was checked, and routed if need be, where it came in.
+    fn from_underlay(&self, ingress: IfIndex, ends: u32, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
+        let arrival = tunnel::parse(frame).ok_or(Reason::NotOurs)?;
+        let word = self.image.lookup_word(DomainNumber(ends | PREFIXES_ONLY), arrival.end.into());
+        if ends == 0 || kind(word) != word::SPECIAL || argument(word) != word::ALLOW {
+            return Err(Reason::NotOurs);
+        }
+        let key = ingress::TUNNEL << ingress::KIND_SHIFT
+            | u64::from(arrival.kind) << 24
+            | u64::from(arrival.segment);
+        let network = self.image.exact(section::INGRESS, key);
+        if network == 0 {
+            return Err(Reason::NotOurs);
+        }
+        let record: NetworkRecord = self.record(section::NETWORKS, network).ok_or(Reason::Slow)?;
+        if record.flags.get() & flag::SLOW != 0 {
+            return Err(Reason::Slow);
+        }
+        let inner = frame.get(arrival.outer_len..).unwrap_or_default();
+        let (eth, _) = EthernetHeader::read_from_prefix(inner).map_err(|_| Reason::CutOff)?;
+        let found = self.image.exact(section::STATIONS, u64::from(network) << 48 | eth.dst.to_u64());
+        let adjacency = Some(found).filter(|found| kind(*found) == word::ADJACENCY);
+        let adjacency =
+            adjacency.and_then(|found| self.adjacency(argument(found))).ok_or(Reason::UnknownStation)?;
+        let way = self.way(ingress, &adjacency, Reason::Delivered, frame)?;
+        frame.drain(..arrival.outer_len);
+        Ok(way.send(&adjacency, Reason::Delivered, frame))
+    }
+
+    fn answer_arp(&self, known: Known, eth: &EthernetHeader, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
         let (head, body) = frame.split_at_mut_checked(IP_AT).ok_or(Reason::CutOff)?;
         let (arp, _) = ArpHeader::mut_from_prefix(body).map_err(|_| Reason::CutOff)?;
         if !arp.is_ipv4_over_ethernet() || arp.op.get() != ArpHeader::REQUEST {
@@ -273,7 +340,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         known: Known,
         eth: &EthernetHeader,
         packet: &Packet,
-        frame: &mut [u8],
+        frame: &mut Vec<u8>,
     ) -> Result<Outcome, Reason> {
         let (head, body) = frame.split_at_mut_checked(IP_AT).ok_or(Reason::Discovery)?;
         let (ip, body) = Ipv6Header::mut_from_prefix(body).map_err(|_| Reason::Discovery)?;
@@ -402,7 +469,7 @@ fn stays_on_link(address: IpAddr, is_source: bool) -> bool {
 }
 
 /// The router itself is asked: an echo turns round, anything else is not for the fast path.
-fn answer_echo(eth: &EthernetHeader, packet: &Packet, frame: &mut [u8]) -> Result<Outcome, Reason> {
+fn answer_echo(eth: &EthernetHeader, packet: &Packet, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
     let v6 = packet.dst.is_ipv6();
     let (icmp, request, reply) = if v6 {
         (protocol::ICMPV6, icmp_type::V6_ECHO_REQUEST, icmp_type::V6_ECHO_REPLY)
@@ -436,7 +503,7 @@ fn answer_echo(eth: &EthernetHeader, packet: &Packet, frame: &mut [u8]) -> Resul
 }
 
 /// Takes `hops` from the TTL and writes the MACs of the adjacency.
-fn rewrite(adjacency: &AdjacencyRecord, packet: &Packet, hops: u8, frame: &mut [u8]) {
+fn rewrite(adjacency: &AdjacencyRecord, packet: &Packet, hops: u8, frame: &mut Vec<u8>) {
     let Some((head, body)) = frame.split_at_mut_checked(IP_AT) else { return };
     write_macs(head, MacAddr(adjacency.dst_mac), MacAddr(adjacency.src_mac));
     let ttl = packet.ttl - hops;

@@ -1,6 +1,8 @@
 //! The fast path of one host: from an image to programs on its interfaces, and from the next image on.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::PathBuf;
 
 use fib::layout::{PortRecord, flag, section};
 use fib::{FibImage, Memory};
@@ -10,14 +12,25 @@ use crate::maps::ImageMap;
 use crate::pins::Pins;
 use crate::router::Router;
 use crate::selftest::{self, Checksums, Cures, Report};
-use crate::{Error, image_file};
+use crate::{Error, underlay};
+
+/// What a host is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The file that the controller writes the image to.
+    pub image: PathBuf,
+    /// The interface that tunnels go by; `None` leaves them to the switch.
+    pub underlay: Option<String>,
+    /// What may be done to make interfaces fit.
+    pub cures: Cures,
+}
 
 /// The fast path of a host.
 #[derive(Debug)]
 pub struct Host {
     pins: Pins,
-    cures: Cures,
-    image: PathBuf,
+    settings: Settings,
+    unknown: usize,
     router: Router,
     size: u32,
     attached: Vec<(IfIndex, Checksums)>,
@@ -29,14 +42,14 @@ impl Host {
     ///
     /// # Errors
     /// The image is not there or not usable, or the kernel refuses.
-    pub fn start(image: &Path, pins: Pins, cures: Cures) -> Result<Self, Error> {
-        let bytes = image_file::read(image)?;
-        let map = ImageMap::create(image_file::room_for(bytes.len()))?;
-        map.write(&bytes)?;
+    pub fn start(settings: Settings, pins: Pins) -> Result<Self, Error> {
+        let ready = Ready::read(&settings)?;
+        let map = ImageMap::create(room_for(ready.bytes.len()))?;
+        map.write(&ready.bytes)?;
         let router = Router::load(&map)?;
-        let image = image.to_owned();
-        let mut host = Self { pins, cures, image, router, size: map.size(), attached: Vec::new() };
-        host.attach_all(&interfaces(&bytes, &host.image)?)?;
+        let (unknown, size) = (ready.unknown, map.size());
+        let mut host = Self { pins, settings, unknown, router, size, attached: Vec::new() };
+        host.attach_all(&ready.interfaces)?;
         host.router.pin(host.pins.folder())?;
         Ok(host)
     }
@@ -46,16 +59,22 @@ impl Host {
     /// # Errors
     /// As [`Self::start`]; then all goes on as it was.
     pub fn reload(&mut self) -> Result<(), Error> {
-        let bytes = image_file::read(&self.image)?;
-        if bytes.len() > usize::try_from(self.size).unwrap_or(0) {
-            *self = Self::start(&self.image, self.pins.clone(), self.cures)?;
+        let ready = Ready::read(&self.settings)?;
+        let size = usize::try_from(self.size).unwrap_or(0);
+        if ready.bytes.len() > size {
+            *self = Self::start(self.settings.clone(), self.pins.clone())?;
             return Ok(());
         }
-        let wanted = interfaces(&bytes, &self.image)?;
-        let map = ImageMap::create(usize::try_from(self.size).unwrap_or(0))?;
-        map.write(&bytes)?;
+        let map = ImageMap::create(size)?;
+        map.write(&ready.bytes)?;
         self.router.publish(&map)?;
-        self.attach_all(&wanted)
+        self.unknown = ready.unknown;
+        self.attach_all(&ready.interfaces)
+    }
+
+    /// Other chassis whose MAC address is not known yet: a reload may find it.
+    pub const fn unknown_ways(&self) -> usize {
+        self.unknown
     }
 
     /// What is true of each interface.
@@ -69,7 +88,7 @@ impl Host {
 
     fn report(&self, index: IfIndex, checksums: Checksums) -> Result<Report, Error> {
         let (interface, _) = selftest::prepare(index, Cures::default())?;
-        Ok(selftest::judge(index, &interface, checksums, self.router.state(index)?, self.cures))
+        Ok(selftest::judge(index, &interface, checksums, self.router.state(index)?, self.settings.cures))
     }
 
     /// An interface that went away, or takes no program, must not keep the others from starting.
@@ -90,8 +109,9 @@ impl Host {
     }
 
     fn attach(&mut self, index: IfIndex) -> Result<(), Error> {
-        let (interface, checksums) = selftest::prepare(index, self.cures)?;
-        let before = selftest::judge(index, &interface, checksums, self.router.state(index)?, self.cures);
+        let (interface, checksums) = selftest::prepare(index, self.settings.cures)?;
+        let before =
+            selftest::judge(index, &interface, checksums, self.router.state(index)?, self.settings.cures);
         if before.refusal.is_none() {
             self.link(index)?;
         }
@@ -117,16 +137,44 @@ impl Host {
     }
 }
 
+/// An image, checked and completed.
+struct Ready {
+    bytes: Vec<u8>,
+    interfaces: Vec<IfIndex>,
+    unknown: usize,
+}
+
+impl Ready {
+    fn read(settings: &Settings) -> Result<Self, Error> {
+        let path = &settings.image;
+        let bytes = fs::read(path).map_err(Error::io(format!("read the image {}", path.display())))?;
+        // A copy, aligned as an image has to be.
+        let mut memory = Memory::copy_of(&bytes);
+        let bad = |error| Error::BadImage { path: path.clone(), error };
+        let mut unknown = 0;
+        if let Some(interface) = &settings.underlay {
+            let secret = RandomState::new().build_hasher().finish();
+            let completed = underlay::complete(&FibImage::open(&memory).map_err(bad)?, interface, secret)?;
+            (memory, unknown) = (completed.image, completed.unknown);
+        }
+        let interfaces = interfaces(&FibImage::open(&memory).map_err(bad)?);
+        Ok(Self { bytes: memory.bytes().to_vec(), interfaces, unknown })
+    }
+}
+
 /// The interfaces of an image's ports.
-fn interfaces(bytes: &[u8], path: &Path) -> Result<Vec<IfIndex>, Error> {
-    // A copy, aligned as an image has to be.
-    let memory = Memory::copy_of(bytes);
-    let image = FibImage::open(&memory).map_err(|error| Error::BadImage { path: path.to_owned(), error })?;
+fn interfaces(image: &FibImage<'_>) -> Vec<IfIndex> {
     let ports = (1..).map_while(|index| image.record_at::<PortRecord>(section::PORTS, index));
     let fast = ports.filter(|port| port.flags.get() & flag::SLOW == 0);
     let mut all: Vec<IfIndex> =
         fast.map(|port| IfIndex(port.ifindex.get())).filter(|index| index.0 != 0).collect();
     all.sort_unstable();
     all.dedup();
-    Ok(all)
+    all
+}
+
+/// Room for an image to grow: the program is loaded for a size, and a greater image needs a new program.
+const fn room_for(len: usize) -> usize {
+    let double = len.saturating_mul(2);
+    if double < 1 << 20 { 1 << 20 } else { double }
 }

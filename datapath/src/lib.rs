@@ -7,7 +7,6 @@ mod error;
 pub mod ethtool;
 pub mod forward;
 pub mod host;
-mod image_file;
 pub mod lookup;
 pub mod maps;
 pub mod object;
@@ -17,5 +16,7 @@ pub mod plain;
 pub mod reason;
 pub mod router;
 pub mod selftest;
+mod tunnel;
+pub mod underlay;
 
 pub use error::{Error, chain};

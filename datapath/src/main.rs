@@ -2,15 +2,20 @@
 #![allow(clippy::print_stdout, reason = "a command answers on standard output")]
 
 use std::ffi::OsString;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use datapath::host::Host;
+use datapath::host::{Host, Settings};
 use datapath::pins::{self, Pins};
 use datapath::router::Probe;
 use datapath::selftest::{self, Cures};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+/// Between two looks for neighbours that are not known.
+const RETRY_MS: u16 = 5000;
 
 #[derive(Parser)]
 #[command(name = "dragonflow-datapath", version, about = "The fast path: XDP in front of Open vSwitch")]
@@ -29,6 +34,9 @@ enum Command {
         /// The image that the controller writes
         #[arg(long, default_value = "/run/dragonflow/fib.image")]
         image: PathBuf,
+        /// The interface that tunnels to other chassis go by; without one they go by the switch
+        #[arg(long)]
+        underlay: Option<String>,
         /// Leave the other ends of veths alone: ports that do not fit go by the switch
         #[arg(long)]
         no_cures: bool,
@@ -52,8 +60,9 @@ enum Command {
 fn main() -> Result<()> {
     let options = Options::parse();
     match options.command {
-        Command::Run { image, no_cures, trust_checksums, once } => {
-            run(&image, &options.pins, Cures { change_peer: !no_cures, trust_checksums }, once)
+        Command::Run { image, underlay, no_cures, trust_checksums, once } => {
+            let cures = Cures { change_peer: !no_cures, trust_checksums };
+            run(Settings { image, underlay, cures }, &options.pins, once)
         }
         Command::Status => status(&options.pins),
         Command::Detach { all: _ } => match Pins::open(&options.pins) {
@@ -63,19 +72,22 @@ fn main() -> Result<()> {
     }
 }
 
-fn run(image: &Path, folder: &Path, cures: Cures, once: bool) -> Result<()> {
+fn run(settings: Settings, folder: &Path, once: bool) -> Result<()> {
     // Before the image is read: a change meanwhile is not missed.
-    let changes = Changes::of(image)?;
-    let mut host = Host::start(image, Pins::create(folder)?, cures)?;
+    let changes = Changes::of(&settings.image)?;
+    let mut host = Host::start(settings, Pins::create(folder)?)?;
     show(&host)?;
-    while !once {
-        changes.wait()?;
+    if once {
+        return Ok(());
+    }
+    loop {
+        // Nobody tells when the kernel learns of a neighbour: ask now and then, as long as one is missing.
+        changes.wait(if host.unknown_ways() > 0 { RETRY_MS.into() } else { PollTimeout::NONE })?;
         match host.reload() {
             Ok(()) => show(&host)?,
             Err(error) => eprintln!("the image is left as it was: {}", datapath::chain(&error)),
         }
     }
-    Ok(())
 }
 
 fn show(host: &Host) -> Result<()> {
@@ -124,9 +136,13 @@ impl Changes {
         Ok(Self { inotify, name })
     }
 
-    /// Several changes at once count as one.
-    fn wait(&self) -> Result<()> {
+    /// Returns at a change, or when the time is over. Several changes at once count as one.
+    fn wait(&self, limit: PollTimeout) -> Result<()> {
         loop {
+            let mut fds = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut fds, limit).context("wait for a change")? == 0 {
+                return Ok(());
+            }
             let events = self.inotify.read_events().context("watch the image")?;
             if events.iter().any(|event| event.name.as_ref() == Some(&self.name)) {
                 return Ok(());

@@ -116,7 +116,7 @@ fn ebpf_gives_the_words_that_rust_gives() -> Result<()> {
     for round in 0..total.div_ceil(8) {
         // Some with few routes, some with a VRF that is wide.
         let routes = routes(&mut chance, [2_000, 60_000, 200][(round % 3) as usize]);
-        let options = Options { table_seed: chance.next(), ..Options::default() };
+        let options = Options { table_seed: chance.next(), load: 60, ..Options::default() };
         let mut image = build_with(routes.iter().copied(), &tables(), options).context("build")?;
         let map = ImageMap::create(image.bytes().len())?;
         map.write(image.bytes())?;

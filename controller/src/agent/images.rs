@@ -26,7 +26,12 @@ impl Images {
     }
 
     /// From now on this chassis' images go to a publisher.
-    pub(super) fn serve(&mut self, chassis: ChassisId, publisher: Box<dyn Publisher>, tasks: &mut JoinSet<()>) {
+    pub(super) fn serve(
+        &mut self,
+        chassis: ChassisId,
+        publisher: Box<dyn Publisher>,
+        tasks: &mut JoinSet<()>,
+    ) {
         let (newest, images) = watch::channel(None);
         tasks.spawn(write(chassis.clone(), publisher, images));
         self.served.push((chassis, newest));
@@ -46,13 +51,17 @@ impl Images {
     /// Makes every image that is out of date.
     pub(super) fn make(&mut self, compiler: &Compiler) {
         for chassis in std::mem::take(&mut self.stale) {
-            let Some((_, newest)) = self.served.iter().find(|(served, _)| *served == chassis) else { continue };
+            let Some((_, newest)) = self.served.iter().find(|(served, _)| *served == chassis) else {
+                continue;
+            };
             let Some(rib) = compiler.rib(&chassis) else { continue };
             self.epoch += 1;
             let options = fib::Options { epoch: self.epoch, table_seed: secret(), ..fib::Options::default() };
             match fib::build_with(rib.routes(), &rib.tables, options) {
                 Ok(mut image) => _ = newest.send_replace(Some(Arc::new(image.bytes().to_vec()))),
-                Err(error) => tracing::warn!(%chassis, %error, "no image for the fast path: it goes on with the last one"),
+                Err(error) => {
+                    tracing::warn!(%chassis, %error, "no image for the fast path: it goes on with the last one")
+                }
             }
         }
     }

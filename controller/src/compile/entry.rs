@@ -18,6 +18,7 @@ impl Table<'_> {
     /// Adds everything but routes to the tables, and the routers' own addresses to the routes.
     pub(super) fn enter(&mut self, facts: &[Fact]) {
         self.networks();
+        self.tunnel_ends();
         let doors = self.router_ports(facts);
         for fact in facts {
             match *fact {
@@ -25,7 +26,10 @@ impl Table<'_> {
                 Fact::Source { port, mac, ip } => self.source(port, mac, ip),
                 Fact::Answer { net, ip, mac, router } => {
                     let neighbour = if router {
-                        doors.iter().find(|((on, at, _), _)| (*on, *at) == (net, mac)).map(|(_, id)| Neighbour::Router(*id))
+                        doors
+                            .iter()
+                            .find(|((on, at, _), _)| (*on, *at) == (net, mac))
+                            .map(|(_, id)| Neighbour::Router(*id))
                     } else {
                         self.station(net, mac).map(Neighbour::Station)
                     };
@@ -64,6 +68,12 @@ impl Table<'_> {
             if let Some(segment) = tunnel_segment(network, self.chassis) {
                 self.entry().segments.insert(segment, key);
             }
+        }
+    }
+
+    fn tunnel_ends(&mut self) {
+        if let Some(own) = self.view.model().chassis.get(&self.chassis.id) {
+            self.entry().tunnel_ends.extend(own.spec.encap_ips.iter().copied());
         }
     }
 

@@ -6,38 +6,42 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use fib::{
     Adjacency, AdjacencyId, EcmpGroup, Egress, Entry, GroupId, Member, Memory, Neighbour, Network,
-    NetworkKey, NextHop, Options, Port, PortKey, Prefix, Route, RouterPort, RouterPortId, Tables, VrfId,
-    build_with,
+    NetworkKey, NextHop, Options, Port, PortKey, Prefix, Route, RouterPort, RouterPortId, Segment, Tables,
+    TunnelKind, TunnelPath, VrfId, build_with,
 };
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, unshare};
 use packet::build::{self, EchoKind, Ip, Link};
-use packet::{Ends, IfIndex, MacAddr};
+use packet::{Ends, IfIndex, MacAddr, Vni};
 
 use super::common::Chance;
 
 /// Stations: port, network, last byte of MAC and addresses. Two tenants have equal addresses.
 const STATIONS: [(u32, u32, u8); 8] =
     [(1, 1, 11), (2, 1, 12), (3, 2, 13), (4, 2, 14), (5, 3, 11), (6, 3, 12), (7, 1, 17), (8, 2, 18)];
+/// Stations on other chassis: adjacency, network, last byte of MAC and addresses.
+const REMOTE: [(u32, u32, u8); 4] = [(21, 1, 21), (22, 2, 22), (23, 3, 23), (24, 1, 24)];
+/// The underlay's port; its frames are those of tunnels.
+const UPLINK: u32 = 9;
 /// This one's frames are left to the switch, both ways.
 const SLOW: u32 = 7;
 /// This one takes no redirected frames.
-pub const CLOSED: u32 = 8;
+pub(crate) const CLOSED: u32 = 8;
 /// This one may send from anything.
 const OPEN: u32 = 6;
 
 #[derive(Debug)]
-pub struct World {
-    pub image: Memory,
+pub(crate) struct World {
+    pub(crate) image: Memory,
     /// By port key, from 1.
-    pub ports: Vec<IfIndex>,
+    pub(crate) ports: Vec<IfIndex>,
 }
 
-pub fn station_mac(key: u32) -> MacAddr {
+pub(crate) fn station_mac(key: u32) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, u8::try_from(key).unwrap()])
 }
 
-pub fn router_mac(network: u32) -> MacAddr {
+pub(crate) fn router_mac(network: u32) -> MacAddr {
     MacAddr([2, 0, 0, 0xff, 0, u8::try_from(network).unwrap()])
 }
 
@@ -52,18 +56,20 @@ fn v6(network: u32, last: u8) -> IpAddr {
 }
 
 /// Enters a namespace of its own, with one interface for each port.
-pub fn interfaces() -> Result<Vec<IfIndex>> {
+pub(crate) fn interfaces() -> Result<Vec<IfIndex>> {
     unshare(CloneFlags::CLONE_NEWNET)?;
-    let add = |(key, ..): &(u32, u32, u8)| {
+    let add = |key: u32| {
         let name = format!("port{key}");
-        let done = Command::new("ip").args(["link", "add", &name, "type", "dummy"]).status()?;
+        let peer = format!("peer{key}");
+        let words = ["link", "add", &name, "type", "veth", "peer", "name", &peer];
+        let done = Command::new("ip").args(words).status()?;
         ensure!(done.success(), "cannot add {name}");
         Ok(IfIndex(if_nametoindex(name.as_str())?))
     };
-    STATIONS.iter().map(add).collect()
+    (1..=UPLINK).map(add).collect()
 }
 
-pub fn world(ports: Vec<IfIndex>) -> Result<World> {
+pub(crate) fn world(ports: Vec<IfIndex>) -> Result<World> {
     let mut tables = Tables::default();
     let mut routes = Vec::new();
     for (network, mtu) in [(1, 1500), (2, 1400), (3, 1500)] {
@@ -88,6 +94,7 @@ pub fn world(ports: Vec<IfIndex>) -> Result<World> {
             }
         }
     }
+    underlay(&mut tables, &mut routes, &ports)?;
     let member = |key: u32| Member { key: key * 7919, adjacency: AdjacencyId(key) };
     tables.groups.insert(GroupId(1), EcmpGroup::new([1, 2, 3].map(member)));
     for (vrf, prefix, next) in [
@@ -139,10 +146,86 @@ fn station(tables: &mut Tables, ports: &[IfIndex], key: u32, network: u32, last:
     bindings.insert((port, station_mac(key)), allowed);
 }
 
+/// The other chassis: 192.0.2.2 by VXLAN, 192.0.2.3 by GRE, and 192.0.2.4, whose MAC nobody knows.
+fn underlay(tables: &mut Tables, routes: &mut Vec<Route>, ports: &[IfIndex]) -> Result<()> {
+    let uplink = ports.get(UPLINK as usize - 1).copied();
+    let port = Port { ifindex: uplink, ofport: None, network: None, secured: false, slow: false };
+    tables.entry.ports.insert(PortKey(UPLINK), port);
+    let local: IpAddr = Ipv4Addr::new(192, 0, 2, 1).into();
+    tables.entry.tunnel_ends.insert(local);
+    for (vtep, kind, udp_port) in [(2, TunnelKind::Vxlan, 4789), (3, TunnelKind::Gre, 0)] {
+        let path = TunnelPath {
+            local,
+            udp_port,
+            ifindex: uplink.unwrap(),
+            outer_dst: MacAddr([2, 0, 0, 0, 1, vtep]),
+            outer_src: MacAddr([2, 0, 0, 0, 1, 1]),
+        };
+        tables.entry.tunnels.insert((Ipv4Addr::new(192, 0, 2, vtep).into(), kind), path);
+    }
+    for (id, network, last) in REMOTE {
+        let (vtep, kind) = match id {
+            22 => (3, TunnelKind::Gre),
+            24 => (4, TunnelKind::Vxlan),
+            _ => (2, TunnelKind::Vxlan),
+        };
+        let vni = Vni::new(70_000 + u64::from(network))?;
+        let adjacency = Adjacency {
+            dst_mac: station_mac(id),
+            src_mac: router_mac(network),
+            egress: Egress::Tunnel { vtep: Ipv4Addr::new(192, 0, 2, vtep).into(), kind, vni },
+            mtu: 1400,
+            network: NetworkKey(network),
+        };
+        tables.adjacencies.insert(AdjacencyId(id), adjacency);
+        tables.entry.stations.insert((NetworkKey(network), station_mac(id)), AdjacencyId(id));
+        for ip in [v4(network, last), v6(network, last)] {
+            tables.entry.neighbours.insert((NetworkKey(network), ip), Neighbour::Station(AdjacencyId(id)));
+            let vrf = VrfId::new(if network == 3 { 2 } else { 1 })?;
+            let next = NextHop::Adjacency(AdjacencyId(id));
+            routes.push(Route { vrf, prefix: Prefix::host(ip), next });
+        }
+    }
+    for network in [1, 2, 3] {
+        let vni = Vni::new(70_000 + u64::from(network))?;
+        let kind = if network == 2 { TunnelKind::Gre } else { TunnelKind::Vxlan };
+        tables.entry.segments.insert(Segment::Tunnel { kind, vni }, NetworkKey(network));
+    }
+    Ok(())
+}
+
+/// A frame with the headers that another chassis puts before it.
+fn tunnelled(chance: &mut Chance, frame: &[u8]) -> Vec<u8> {
+    let vtep = |last| Ipv4Addr::new(192, 0, 2, last);
+    let dst = if chance.one_in(16) { vtep(9) } else { vtep(1) };
+    let net = Ip { ends: Ends::V4 { src: vtep(2), dst }, hop_limit: 64, tos: 0 };
+    let link = Link::untagged(MacAddr([2, 0, 0, 0, 1, 2]), MacAddr([2, 0, 0, 0, 1, 1]));
+    let network = 70_000 + u32::try_from(chance.below(5)).unwrap();
+    if chance.one_in(2) {
+        let mut data = vec![8, 0, 0, 0];
+        data.extend_from_slice(&(network << 8).to_be_bytes());
+        data.extend_from_slice(frame);
+        let mut outer = build::udp(&link, &net, 40_000, 4789, &data);
+        if !chance.one_in(16) {
+            outer[40..42].fill(0);
+        }
+        outer
+    } else {
+        let mut data = vec![0x20, 0, 0x65, 0x58];
+        data.extend_from_slice(&network.to_be_bytes());
+        data.extend_from_slice(frame);
+        build::ip(&link, &net, 47, &data)
+    }
+}
+
 /// A frame, and the port (from 1) that it comes in by.
-pub fn frame(chance: &mut Chance) -> (u32, Vec<u8>) {
-    let (key, network, last) = *chance.pick(&STATIONS);
+pub(crate) fn frame(chance: &mut Chance) -> (u32, Vec<u8>) {
+    let (mut key, network, last) = *chance.pick(&STATIONS);
     let mut frame = base(chance, key, network, last);
+    if chance.one_in(6) {
+        frame[..6].copy_from_slice(&station_mac(chance.pick(&STATIONS).0).0);
+        (key, frame) = (UPLINK, tunnelled(chance, &frame));
+    }
     match chance.below(8) {
         // Broken: a byte, a few bytes, an end.
         0 => {
@@ -166,7 +249,7 @@ pub fn frame(chance: &mut Chance) -> (u32, Vec<u8>) {
 fn base(chance: &mut Chance, key: u32, network: u32, last: u8) -> Vec<u8> {
     let is_v6 = chance.one_in(2);
     let ip = |network, last| if is_v6 { v6(network, last) } else { v4(network, last) };
-    let other = *chance.pick(&STATIONS);
+    let other = if chance.one_in(4) { *chance.pick(&REMOTE) } else { *chance.pick(&STATIONS) };
     let src_mac = if chance.one_in(30) { station_mac(other.0) } else { station_mac(key) };
     let src = match chance.below(30) {
         0 => ip(other.1, other.2),
