@@ -6,6 +6,7 @@ pub mod attach;
 mod error;
 pub mod ethtool;
 pub mod forward;
+pub mod generator;
 pub mod host;
 pub mod lookup;
 pub mod maps;

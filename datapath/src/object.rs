@@ -34,6 +34,11 @@ pub(crate) fn router() -> &'static [u8] {
     compiled!("router")
 }
 
+/// `bpf/generator.bpf.c`.
+pub(crate) fn generator() -> &'static [u8] {
+    compiled!("generator")
+}
+
 /// struct bpf_devmap_val: an interface, and no program behind it.
 pub(crate) fn devmap_value(index: packet::IfIndex) -> [u8; 8] {
     let [a, b, c, d] = index.0.to_ne_bytes();

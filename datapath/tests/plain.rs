@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use datapath::{attach::Mode, plain::Plain};
-use lab::{Hypervisor, Lab, Vm, VmSpec};
+use lab::{Hypervisor, Lab, Vm, VmSpec, wait_for};
 use nix::net::if_::if_nametoindex;
 use packet::IfIndex;
 
@@ -50,6 +50,8 @@ fn xdp_carries_frames_past_a_silent_switch() -> Result<()> {
         }
         Ok(())
     })?;
+    // The guests have given each other up meanwhile; their kernels ask again in their own time.
+    wait_for("an answer", Duration::from_secs(10), || Ok(!a.ping(b.v4()?, 1)?.none()))?;
     for ip in [b.v4()?, b.v6()?] {
         let report = a.ping(ip, 3)?;
         ensure!(report.all(), "{report:?}");

@@ -8,6 +8,7 @@ use crate::setup;
 use crate::shell::{self, cargo};
 
 const SYSTEM: &str = "target/release/system";
+const FAST_PATH: &str = "target/release/fast-path";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -17,7 +18,8 @@ pub(crate) struct Options {
     /// Also the sizes that take minutes
     #[arg(long)]
     long: bool,
-    /// Only one: push, start, first-packet, restart or idle on whole systems; codec or compile by criterion; fib
+    /// Only one: push, start, first-packet, restart or idle on whole systems; codec or compile by criterion; fib;
+    /// fast-path
     only: Option<String>,
     /// A directory with real routing tables (full2025-v4.txt.xz, full2025-v6.txt.xz), for fib
     #[arg(long)]
@@ -43,6 +45,16 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if only.is_some_and(|only| ["codec", "compile"].contains(&only)) {
         return Ok(ExitCode::SUCCESS);
+    }
+    if only.is_none_or(|only| only == "fast-path") {
+        let mut fast_path = shell::as_root(FAST_PATH)?;
+        if options.quick {
+            fast_path.arg("--quick");
+        }
+        shell::run(&mut fast_path)?;
+        if only.is_some() {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     let mut system = shell::as_root(SYSTEM)?;
     system.args(only);

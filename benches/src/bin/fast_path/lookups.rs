@@ -1,0 +1,146 @@
+//! Lookups in eBPF: our image beside the kernel's hash map and LPM trie, with the neighbour's record read.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context as _, Result, ensure};
+use datapath::lookup::{KEYS, Key, Lookup, Peers, Walker};
+use datapath::maps::ImageMap;
+use fib::{
+    Adjacency, AdjacencyId, Egress, FibImage, NetworkKey, NextHop, Options, PortKey, Prefix, Route, Tables,
+    VrfId, build_with,
+};
+use packet::MacAddr;
+
+use crate::median;
+
+/// Tenants, each with hosts in a subnet of its own, which overlap.
+const VRFS: u32 = 10_000;
+
+struct Table {
+    hosts: Vec<(VrfId, u32)>,
+    adjacencies: u32,
+}
+
+pub(crate) fn run(quick: bool) -> Result<()> {
+    let per_vrf = if quick { 10 } else { 100 };
+    let table = Table::new(per_vrf)?;
+    let image = table.image()?;
+    let mut memory = image;
+    let bytes = memory.bytes().to_vec();
+    let map = ImageMap::create(bytes.len())?;
+    map.write(&bytes)?;
+    let count = u32::try_from(table.hosts.len())?;
+    let peers = Peers { hosts: count, prefixes: count, adjacencies: table.adjacencies };
+    let mut lookup = Lookup::load(&map, peers)?;
+    table.fill(&mut lookup)?;
+    println!(
+        "lookups in eBPF, {count} hosts in {VRFS} VRFs, image of {} MiB; ns a lookup, neighbour included",
+        bytes.len() >> 20
+    );
+    let image = memory.image();
+    for (name, subnets) in [("hosts", 0), ("mix of 90 % hosts", 10)] {
+        measure(name, &table, &image, &mut lookup, subnets)?;
+    }
+    Ok(())
+}
+
+/// In turns; the loop itself, with the key read and an answer written, is subtracted.
+fn measure(name: &str, table: &Table, image: &FibImage<'_>, lookup: &mut Lookup, subnets: u64) -> Result<()> {
+    let walkers = [Walker::Image, Walker::Hash, Walker::Trie, Walker::Nothing];
+    let mut times = [const { Vec::new() }; 4];
+    for round in 0..7 {
+        let (ours, peers) = table.keys(image, round, subnets)?;
+        for (walker, times) in walkers.into_iter().zip(&mut times) {
+            lookup.set_keys(if walker == Walker::Image { &ours } else { &peers })?;
+            let all = lookup.run(walker, 8)?.as_nanos();
+            times.push(all as f64 / KEYS as f64);
+        }
+    }
+    let [image, hash, trie, nothing] = times.map(median);
+    let (image, hash, trie) = (image - nothing, hash - nothing, trie - nothing);
+    println!(
+        "  {name:20} image {image:6.1}   hash {hash:6.1}   lpm trie {trie:6.1}   image/hash {:.2}   (loop {nothing:.1})",
+        image / hash
+    );
+    Ok(())
+}
+
+impl Table {
+    fn new(per_vrf: u32) -> Result<Self> {
+        let mut hosts = Vec::new();
+        for vrf in 1..=VRFS {
+            let vrf_id = VrfId::new(vrf.into())?;
+            hosts.extend((0..per_vrf).map(|host| (vrf_id, 0x0a00_0000 | (vrf % 7) << 16 | (host + 10))));
+        }
+        let adjacencies = u32::try_from(hosts.len())?;
+        Ok(Self { hosts, adjacencies })
+    }
+
+    fn image(&self) -> Result<fib::Memory> {
+        let adjacency = |id: u32| {
+            let [_, a, b, c] = id.to_be_bytes();
+            Adjacency {
+                dst_mac: MacAddr([2, 0, 0, a, b, c]),
+                src_mac: MacAddr([2, 1, 0, 0, 0, 1]),
+                egress: Egress::Local { port: PortKey(id % 1000) },
+                mtu: 1500,
+                network: NetworkKey(1),
+            }
+        };
+        let tables = Tables {
+            adjacencies: (0..self.adjacencies).map(|id| (AdjacencyId(id), adjacency(id))).collect(),
+            ..Tables::default()
+        };
+        let hosts = self.hosts.iter().zip(0..).map(|((vrf, addr), id)| Route {
+            vrf: *vrf,
+            prefix: Prefix::host(Ipv4Addr::from_bits(*addr).into()),
+            next: NextHop::Adjacency(AdjacencyId(id)),
+        });
+        let mut subnets: Vec<Route> =
+            self.hosts.iter().map(|(vrf, addr)| subnet(*vrf, *addr)).collect::<Result<_>>()?;
+        subnets.dedup();
+        let options = Options { table_seed: 4711, spare: 0, ..Options::default() };
+        build_with(hosts.chain(subnets), &tables, options).context("build the image")
+    }
+
+    fn fill(&self, lookup: &mut Lookup) -> Result<()> {
+        for (chunk, first) in self.hosts.chunks(KEYS).zip((0_u32..).step_by(KEYS)) {
+            let values: Vec<u8> = (first..).take(chunk.len()).flat_map(u32::to_ne_bytes).collect();
+            let hash = chunk.iter().flat_map(|(vrf, addr)| [vrf.get(), *addr]).flat_map(u32::to_ne_bytes);
+            lookup.fill("hosts", &hash.collect::<Vec<u8>>(), &values, chunk.len())?;
+            let trie = chunk.iter().flat_map(|(vrf, addr)| {
+                [64_u32.to_ne_bytes(), vrf.get().to_be_bytes(), addr.to_be_bytes()].concat()
+            });
+            lookup.fill("prefixes", &trie.collect::<Vec<u8>>(), &values, chunk.len())?;
+            let records = (first..).take(chunk.len()).flat_map(|id| [id; 8]).flat_map(u32::to_ne_bytes);
+            let indices: Vec<u8> = (first..).take(chunk.len()).flat_map(u32::to_ne_bytes).collect();
+            lookup.fill("adjacencies", &indices, &records.collect::<Vec<u8>>(), chunk.len())?;
+        }
+        Ok(())
+    }
+
+    /// Random hosts, and some addresses beside them: for our image by domain, for the peers by VRF.
+    fn keys(&self, image: &FibImage<'_>, round: u64, subnets: u64) -> Result<(Vec<Key>, Vec<Key>)> {
+        let (mut ours, mut peers) = (Vec::new(), Vec::new());
+        let mut state = round + 1;
+        for _ in 0..KEYS {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            let at = usize::try_from((state >> 16) % self.hosts.len() as u64)?;
+            let (vrf, mut addr) = *self.hosts.get(at).context("a host")?;
+            if state >> 8 & 0xff < subnets * 256 / 100 {
+                addr |= 0x8000;
+            }
+            let domain = image.domain(vrf).context("a domain")?;
+            let key = Key { upper: u64::from(addr) << 32, lower: 0, vrf: domain.0, v6: 0 };
+            ours.push(key);
+            peers.push(Key { vrf: vrf.get(), ..key });
+        }
+        ensure!(ours.len() == KEYS);
+        Ok((ours, peers))
+    }
+}
+
+fn subnet(vrf: VrfId, addr: u32) -> Result<Route> {
+    let net = ipnet::IpNet::new(Ipv4Addr::from_bits(addr & 0xffff_0000).into(), 16)?;
+    Ok(Route { vrf, prefix: Prefix::from(net), next: NextHop::Adjacency(AdjacencyId(0)) })
+}
