@@ -26,6 +26,8 @@ done
 for netns in /run/netns/"$id"-*; do
     [ -e "$netns" ] && ip netns del "${netns##*/}"
 done
-# The fast path keeps its pins in a file system of its own there.
-umount -l "$dir"/bpf 2>/dev/null
+# The fast path of a host keeps its pins in a file system of its own there.
+for pins in "$dir"/bpf-*; do
+    [ -e "$pins" ] && umount -l "$pins"
+done
 rm -rf "$dir"

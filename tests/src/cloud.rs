@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::{Hypervisor, Lab, LabOptions, Process, Vm, VmSpec, pki::Pki, wait_for};
+use crate::{Hypervisor, Lab, LabOptions, Process, Vm, VmSpec, pki::Pki, run, wait_for};
 
 /// How long anything may take before a test gives up; nothing is measured by it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -345,6 +345,37 @@ impl Cloud {
     /// Where the controller's API is.
     pub fn api(&self) -> String {
         format!("unix:{}", self.file("api.sock").display())
+    }
+
+    /// Runs `dragonflow-datapath` on a host, with pins that go with the lab; its standard output.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn datapath(&self, chassis: &str, args: &[&str]) -> Result<String> {
+        let mut command = Command::new(beside("dragonflow-datapath")?);
+        command.arg("--pins").arg(self.pins(chassis)).args(args);
+        self.host(chassis)?.netns().within(|| run(&mut command))
+    }
+
+    /// Puts the fast path of a host in front of its switch, tunnels included; what it says of the ports.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_fast_path(&self, chassis: &str) -> Result<String> {
+        let (host, image) = (self.host(chassis)?, self.image(chassis));
+        // The kernel of a host whose tunnels it carries knows its neighbours; here Open vSwitch does that by itself.
+        for other in self.hosts.values().filter(|other| other.name() != host.name()) {
+            let (vtep, mac) = (other.vtep4(), other.underlay_mac());
+            host.netns().ip(&format!("neigh replace {vtep} lladdr {mac} dev br-phys"))?;
+        }
+        wait_for("an image", PATIENCE, || Ok(image.is_file()))?;
+        let image = image.display().to_string();
+        self.datapath(chassis, &["run", "--once", "--underlay", "tun0", "--image", &image])
+    }
+
+    /// Where the fast path of a host keeps its pins.
+    pub fn pins(&self, chassis: &str) -> PathBuf {
+        self.file(&format!("bpf-{chassis}"))
     }
 
     /// Where the controller keeps the image of a chassis for the fast path.

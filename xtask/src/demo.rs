@@ -17,7 +17,16 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     setup::ensure_done()?;
     println!("demo: building");
-    shell::run(cargo().args(["build", "--package", "controller", "--package", "lab", "--bins"]))?;
+    shell::run(cargo().args([
+        "build",
+        "--package",
+        "controller",
+        "--package",
+        "datapath",
+        "--package",
+        "lab",
+        "--bins",
+    ]))?;
     let mut demo = shell::as_root("target/debug/demo")?;
     let status = demo.args(&options.args).status().context("start the demo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

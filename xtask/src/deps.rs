@@ -23,9 +23,12 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 
 /// Rooms that compute and do nothing else: time and octets come in as arguments.
-const PURE: [&str; 7] = [
+const PURE: [&str; 10] = [
     "packet/src",
     "fib/src",
+    "datapath/src/forward",
+    "datapath/src/reason",
+    "datapath/src/tunnel",
     "openflow/src",
     "controller/src/model",
     "controller/src/compile",

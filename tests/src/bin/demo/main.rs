@@ -72,6 +72,9 @@ fn run(options: &Options) -> Result<()> {
     );
     show::controller_killed(&mut cloud)?;
 
+    step("Fast path", "XDP in front of Open vSwitch, switched on and off under a ping every 5 ms");
+    show::fast_path(&cloud)?;
+
     if options.keep {
         cloud.lab().keep()?;
         explain_keep(&cloud);

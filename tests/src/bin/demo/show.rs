@@ -165,3 +165,48 @@ pub(crate) fn controller_killed(cloud: &mut Cloud) -> Result<()> {
     println!("{} sent, {} lost", report.sent, report.lost.len());
     Ok(())
 }
+
+/// A VM and another of its tenant, in another subnet on the same host.
+fn near_pair(cloud: &Cloud) -> Result<Option<(&Vm, &Vm)>> {
+    for (from, vm) in &cloud.vms {
+        for (to, peer) in &cloud.vms {
+            if tenant(cloud, from)? == tenant(cloud, to)?
+                && kind(cloud, from, to)? == 'r'
+                && host(vm, peer) == 'h'
+            {
+                return Ok(Some((vm, peer)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+pub(crate) fn fast_path(cloud: &Cloud) -> Result<()> {
+    let Some((from, to)) = near_pair(cloud)? else {
+        println!("the topology has no two VMs of a tenant in different subnets on one host");
+        return Ok(());
+    };
+    let rates = |when: &str| -> Result<()> {
+        for (place, peer) in [("same host", to), ("other host", far_pair(cloud)?.1)] {
+            let rate = from.iperf(peer, peer.v4()?, Duration::from_secs(2))? / 1e6;
+            println!("{when:7} {} -> {} routed, {place}: {rate:8.0} Mbit/s", from.name(), peer.name());
+        }
+        Ok(())
+    };
+    let stream = from.pinger(to.v4()?, Duration::from_millis(5))?;
+    rates("before")?;
+    for chassis in cloud.hosts.keys() {
+        print!("{}", cloud.start_fast_path(chassis)?);
+    }
+    rates("during")?;
+    if let Some(host) = from.host() {
+        print!("{}", cloud.datapath(host.name(), &["status"])?);
+    }
+    for chassis in cloud.hosts.keys() {
+        cloud.datapath(chassis, &["detach", "--all"])?;
+    }
+    rates("after")?;
+    let report = stream.stop()?;
+    println!("{} pings sent meanwhile, {} lost", report.sent, report.lost.len());
+    Ok(())
+}
