@@ -75,6 +75,10 @@ fn main() -> Result<()> {
 fn run(settings: Settings, folder: &Path, once: bool) -> Result<()> {
     // Before the image is read: a change meanwhile is not missed.
     let changes = Changes::of(&settings.image)?;
+    // The controller may come later.
+    while !once && !settings.image.exists() {
+        changes.wait(PollTimeout::NONE)?;
+    }
     let mut host = Host::start(settings, Pins::create(folder)?)?;
     show(&host)?;
     if once {

@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("ovsdb", &[]),
     ("controller", &["packet", "fib", "openflow", "ovsdb"]),
     ("datapath", &["packet", "fib", "lab"]), // the lab: for its tests
-    ("lab", &["packet", "fib", "openflow", "ovsdb", "controller"]),
+    ("lab", &["packet", "fib", "openflow", "ovsdb", "controller", "datapath"]),
     ("benches", &["packet", "fib", "openflow", "ovsdb", "controller", "datapath", "lab"]),
     ("fib-bench", &["packet", "fib"]),
     ("xtask", &[]),
