@@ -53,6 +53,7 @@ struct frame {
 	__u32 upper; // offset of what follows the IP header
 	__u32 upper_len;
 	__u32 ip_len;
+	__u32 len; // of the frame behind its Ethernet header: what Open vSwitch compares with the MTU
 };
 
 static __always_inline void *start(struct xdp_md *ctx)
@@ -87,8 +88,9 @@ static __always_inline enum reason parse4(struct xdp_md *ctx, struct frame *f)
 		return REASON_CUT_OFF;
 	header = ip->ihl * 4;
 	f->ip_len = bpf_ntohs(ip->tot_len);
+	f->len = bpf_xdp_get_buff_len(ctx) - ETH_HLEN;
 	if (ip->version != 4 || header < sizeof(*ip) || f->ip_len < header ||
-	    ETH_HLEN + f->ip_len > bpf_xdp_get_buff_len(ctx))
+	    f->ip_len > f->len)
 		return REASON_MALFORMED;
 	if (ip->frag_off & bpf_htons(0x3fff))
 		return REASON_FRAGMENT;
@@ -110,7 +112,8 @@ static __always_inline enum reason parse6(struct xdp_md *ctx, struct frame *f)
 		return REASON_CUT_OFF;
 	f->upper_len = bpf_ntohs(ip->payload_len);
 	f->ip_len = sizeof(*ip) + f->upper_len;
-	if (ip->version != 6 || ETH_HLEN + f->ip_len > bpf_xdp_get_buff_len(ctx))
+	f->len = bpf_xdp_get_buff_len(ctx) - ETH_HLEN;
+	if (ip->version != 6 || f->ip_len > f->len)
 		return REASON_MALFORMED;
 	switch (ip->nexthdr) {
 	case IPPROTO_HOPOPTS:
@@ -459,7 +462,7 @@ static __always_inline enum reason route(struct xdp_md *ctx, struct frame *f, st
 		return REASON_BLACKHOLE;
 	if (!adjacency)
 		return REASON_NO_ROUTE;
-	if (f->ip_len > adjacency->mtu)
+	if (f->len > adjacency->mtu)
 		return REASON_TOO_BIG;
 	reason = send(ctx, f, adjacency, action, REASON_ROUTED);
 	if (reason == REASON_ROUTED)

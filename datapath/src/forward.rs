@@ -82,6 +82,7 @@ struct Packet {
     ttl: u8,
     upper: usize,
     upper_len: usize,
+    /// Of the frame behind its Ethernet header: what Open vSwitch compares with the MTU.
     len: usize,
 }
 
@@ -427,7 +428,7 @@ fn parse4(frame: &[u8]) -> Result<Packet, Reason> {
         ttl: ip.ttl,
         upper: IP_AT + header,
         upper_len: len - header,
-        len,
+        len: bytes.len(),
     })
 }
 
@@ -456,7 +457,7 @@ fn parse6(frame: &[u8]) -> Result<Packet, Reason> {
         ttl: ip.hop_limit,
         upper: IP_AT + Ipv6Header::LEN,
         upper_len,
-        len: Ipv6Header::LEN + upper_len,
+        len: bytes.len(),
     })
 }
 

@@ -77,13 +77,9 @@ impl Host {
         self.unknown
     }
 
-    /// What is true of each interface.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn reports(&self) -> Result<Vec<Report>, Error> {
-        let report = |(index, checksums): &(IfIndex, Checksums)| self.report(*index, *checksums);
-        self.attached.iter().map(report).collect()
+    /// What is true of each interface; an error for one that is gone.
+    pub fn reports(&self) -> impl Iterator<Item = Result<Report, Error>> {
+        self.attached.iter().map(|(index, checksums)| self.report(*index, *checksums))
     }
 
     fn report(&self, index: IfIndex, checksums: Checksums) -> Result<Report, Error> {

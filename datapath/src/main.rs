@@ -80,7 +80,7 @@ fn run(settings: Settings, folder: &Path, once: bool) -> Result<()> {
         changes.wait(PollTimeout::NONE)?;
     }
     let mut host = Host::start(settings, Pins::create(folder)?)?;
-    show(&host)?;
+    show(&host);
     if once {
         return Ok(());
     }
@@ -88,17 +88,19 @@ fn run(settings: Settings, folder: &Path, once: bool) -> Result<()> {
         // Nobody tells when the kernel learns of a neighbour: ask now and then, as long as one is missing.
         changes.wait(if host.unknown_ways() > 0 { RETRY_MS.into() } else { PollTimeout::NONE })?;
         match host.reload() {
-            Ok(()) => show(&host)?,
+            Ok(()) => show(&host),
             Err(error) => eprintln!("the image is left as it was: {}", datapath::chain(&error)),
         }
     }
 }
 
-fn show(host: &Host) -> Result<()> {
-    for report in host.reports()? {
-        println!("{report}");
+fn show(host: &Host) {
+    for report in host.reports() {
+        match report {
+            Ok(report) => println!("{report}"),
+            Err(error) => eprintln!("{}", datapath::chain(&error)),
+        }
     }
-    Ok(())
 }
 
 fn status(folder: &Path) -> Result<()> {

@@ -69,9 +69,7 @@ pub fn prepare(index: IfIndex, cures: Cures) -> Result<(Interface, Checksums), E
     })?;
     let interface = Interface::open(&name)?;
     let checksums = match interface.driver().as_deref() {
-        Ok("veth") => {
-            peer::find(&interface)?.map_or(Checksums::Unknown, |peer| peer_checksums(&peer, cures))
-        }
+        Ok("veth") => peer::find(&interface)?.map_or(Checksums::Unknown, |peer| peer_checksums(&peer, cures)),
         // What a VM leaves to its hardware, a tap hands on as it is.
         Ok("tun") | Err(_) => Checksums::Unknown,
         // What comes from a wire is whole; and virtio_net turns such offloads off before it runs a program.
