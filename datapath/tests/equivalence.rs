@@ -1,7 +1,11 @@
 //! The same frames through `forward.rs` and the XDP program: equal bytes and ways, equal reasons, equal entries.
 //!
 //! `EQUIVALENCE_FRAMES=100000000 cargo test -p datapath --release --test equivalence` is the long run.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that panics has failed; numbers are small"
+)]
 
 mod common;
 #[path = "common/world.rs"]

@@ -1,7 +1,11 @@
 //! The same image, the same keys: the walker in eBPF gives the words that the walker in Rust gives.
 //!
 //! `DIFFERENTIAL_KEYS=100000000 cargo test -p datapath --release --test lookup` is the long run.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that panics has failed; numbers are small"
+)]
 
 mod common;
 

@@ -72,6 +72,10 @@ impl Table<'_> {
         };
         let next = match target {
             Target::Adjacency(adjacency) => self.next_hop(adjacency),
+            // Of a group whose every way ends nowhere or in another router nothing is left here.
+            Target::Group(group) if !self.rib.tables.groups.contains_key(&fib::GroupId(group.0)) => {
+                NextHop::Blackhole
+            }
             Target::Group(group) => NextHop::Ecmp(fib::GroupId(group.0)),
             Target::Refuse(_) => NextHop::Unreachable,
         };
@@ -92,7 +96,9 @@ impl Table<'_> {
             | NextHop::Router(_) => None,
         });
         let group = EcmpGroup::new(members.collect::<Vec<_>>());
-        self.rib.tables.groups.insert(id, group);
+        if !group.members().is_empty() {
+            self.rib.tables.groups.insert(id, group);
+        }
     }
 
     pub(super) fn next_hop(&mut self, to: &lr_in::Adjacency) -> NextHop {
