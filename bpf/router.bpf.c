@@ -187,13 +187,14 @@ static __always_inline enum reason answer_arp(struct xdp_md *ctx, struct frame *
 	if (arp->hardware != bpf_htons(1) || arp->protocol != bpf_htons(ETH_P_IP) || arp->hardware_len != 6 ||
 	    arp->protocol_len != 4 || arp->op != bpf_htons(1))
 		return REASON_OTHER_PROTOCOL;
-	if (f->secured) {
-		// Only from itself, or a probe for a second owner (RFC 5227, 2.1.1), which is not for us.
-		if (mac_number(arp->sha) != mac_number(eth->h_source) || !allowed(f, address4(arp->spa), 0))
-			return REASON_SPOOFED;
-		if (allowed(f, address4(arp->tpa), 0))
-			return REASON_UNKNOWN_TARGET;
-	}
+	// What a port may claim that may claim anything, nobody knows; and of others, only what comes from themselves: a
+	// probe for a second owner (RFC 5227, 2.1.1) and an announcement shall all hear.
+	if (!f->secured)
+		return REASON_UNKNOWN_TARGET;
+	if (mac_number(arp->sha) != mac_number(eth->h_source) || !allowed(f, address4(arp->spa), 0))
+		return REASON_SPOOFED;
+	if (allowed(f, address4(arp->tpa), 0))
+		return REASON_UNKNOWN_TARGET;
 	mac = owner(f, address4(arp->tpa), 0, &router);
 	if (!mac)
 		return REASON_UNKNOWN_TARGET;

@@ -317,14 +317,16 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
             return Err(Reason::OtherProtocol);
         }
         let target = Ipv4Addr::from(arp.tpa);
-        if known.secured != 0 {
-            if arp.sha != eth.src || !self.allowed(known, Ipv4Addr::from(arp.spa).into()) {
-                return Err(Reason::Spoofed);
-            }
-            // Its own: an announcement, or a look for a second owner (RFC 5227), that all shall hear.
-            if self.allowed(known, target.into()) {
-                return Err(Reason::UnknownTarget);
-            }
+        // What a port may claim that may claim anything, nobody knows; and of others, only what comes from themselves: a
+        // probe for a second owner (RFC 5227, 2.1.1) and an announcement shall all hear.
+        if known.secured == 0 {
+            return Err(Reason::UnknownTarget);
+        }
+        if arp.sha != eth.src || !self.allowed(known, Ipv4Addr::from(arp.spa).into()) {
+            return Err(Reason::Spoofed);
+        }
+        if self.allowed(known, target.into()) {
+            return Err(Reason::UnknownTarget);
         }
         let (mac, _) = self.owner(known, target.into()).ok_or(Reason::UnknownTarget)?;
         write_macs(head, eth.src, mac);
