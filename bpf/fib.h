@@ -21,6 +21,7 @@
 #define FIB_MAX_VRFS 4
 #define FIB_MAX_STEPS 5
 #define FIB_MAX_LEVELS 5
+#define FIB_UNDERLAY (~0U) /* the interface of the underlay's port, whichever it is on this host */
 #define FIB_PREFIXES_ONLY (1U << 31) /* of a domain's number: none of its hosts are in buckets */
 
 enum fib_section_number {

@@ -38,6 +38,10 @@ struct {
 	__type(value, struct entry_counter);
 } entries SEC(".maps");
 
+// The interface that tunnels go by, which only the host knows: what comes in by it stands in the image under FIB_UNDERLAY.
+// 0: none.
+__u32 underlay;
+
 // What is known of a frame. Offsets, not pointers: those die when the frame moves.
 struct frame {
 	void *image;
@@ -603,13 +607,14 @@ static __always_inline enum reason from_underlay(struct xdp_md *ctx, struct fram
 static __always_inline enum reason decide(struct xdp_md *ctx, int *action)
 {
 	struct frame f = { .image = fib_image(), .in = ctx->ingress_ifindex };
+	__u32 in = f.in == underlay ? FIB_UNDERLAY : f.in;
 	struct fib_network *network;
 	struct fib_port *port;
 	struct ethhdr *eth;
 
 	if (!f.image || !((struct fib_header *)f.image)->units)
 		return REASON_NO_IMAGE;
-	f.port = fib_find(f.image, FIB_INGRESS, (__u64)FIB_BY_IFINDEX << 56 | f.in);
+	f.port = fib_find(f.image, FIB_INGRESS, (__u64)FIB_BY_IFINDEX << 56 | in);
 	port = f.port ? fib_record(f.image, FIB_PORTS, f.port, sizeof(*port)) : NULL;
 	if (!port)
 		return REASON_NOT_A_PORT;

@@ -48,9 +48,6 @@ pub enum Error {
         /// Size of the map.
         map: usize,
     },
-    /// The image cannot be built again with what this host adds.
-    #[error("cannot complete the image")]
-    Build(#[from] fib::BuildError),
     /// The image is damaged, or none.
     #[error("image {} is not usable", path.display())]
     BadImage {

@@ -19,7 +19,7 @@ use packet::{IfIndex, MacAddr, ParsedPacket};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::reason::Reason;
-use crate::tunnel;
+use crate::{tunnel, underlay};
 
 /// TTL of what a router sends itself.
 const OWN_TTL: u8 = 64;
@@ -62,6 +62,8 @@ pub struct Forwarder<'a, F> {
     pub image: FibImage<'a>,
     /// True for interfaces that frames may be sent to.
     pub open: F,
+    /// The interface that tunnels go by, if the image leaves it to the host.
+    pub underlay: Option<IfIndex>,
 }
 
 /// What is known of a frame.
@@ -122,7 +124,8 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
     }
 
     fn decide(&self, index: IfIndex, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
-        let key = ingress::IFINDEX << ingress::KIND_SHIFT | u64::from(index.0);
+        let port = if Some(index) == self.underlay { underlay::INTERFACE } else { index };
+        let key = ingress::IFINDEX << ingress::KIND_SHIFT | u64::from(port.0);
         let port_index = self.image.exact(section::INGRESS, key);
         let port: PortRecord = self.record(section::PORTS, port_index).ok_or(Reason::NotAPort)?;
         if port.flags.get() & (flag::SLOW | flag::UPLINK) == flag::UPLINK {

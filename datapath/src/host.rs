@@ -1,11 +1,11 @@
 //! The fast path of one host: from an image to programs on its interfaces, and from the next image on.
 
 use std::fs;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::PathBuf;
 
 use fib::layout::{PortRecord, flag, section};
 use fib::{FibImage, Memory};
+use nix::net::if_::if_nametoindex;
 use packet::IfIndex;
 
 use crate::maps::ImageMap;
@@ -46,7 +46,10 @@ impl Host {
         let ready = Ready::read(&settings)?;
         let map = ImageMap::create(room_for(ready.bytes.len()))?;
         map.write(&ready.bytes)?;
-        let router = Router::load(&map)?;
+        let mut router = Router::load(&map)?;
+        if let Some(index) = ready.underlay {
+            router.set_underlay(index)?;
+        }
         let (unknown, size) = (ready.unknown, map.size());
         let mut host = Self { pins, settings, unknown, router, size, attached: Vec::new() };
         host.attach_all(&ready.interfaces)?;
@@ -137,33 +140,43 @@ impl Host {
 struct Ready {
     bytes: Vec<u8>,
     interfaces: Vec<IfIndex>,
+    underlay: Option<IfIndex>,
     unknown: usize,
 }
 
 impl Ready {
     fn read(settings: &Settings) -> Result<Self, Error> {
         let path = &settings.image;
-        let bytes = fs::read(path).map_err(Error::io(format!("read the image {}", path.display())))?;
+        let mut bytes = fs::read(path).map_err(Error::io(format!("read the image {}", path.display())))?;
         // A copy, aligned as an image has to be.
-        let mut memory = Memory::copy_of(&bytes);
+        let memory = Memory::copy_of(&bytes);
         let bad = |error| Error::BadImage { path: path.clone(), error };
+        let mut interfaces = interfaces(&FibImage::open(&memory).map_err(bad)?);
         let mut unknown = 0;
-        if let Some(interface) = &settings.underlay {
-            let secret = RandomState::new().build_hasher().finish();
-            let completed = underlay::complete(&FibImage::open(&memory).map_err(bad)?, interface, secret)?;
-            (memory, unknown) = (completed.image, completed.unknown);
+        let underlay = settings.underlay.as_deref().map(index_of).transpose()?;
+        if let Some(index) = underlay {
+            unknown = underlay::complete(&mut bytes, index)?;
+            interfaces.push(index);
         }
-        let interfaces = interfaces(&FibImage::open(&memory).map_err(bad)?);
-        Ok(Self { bytes: memory.bytes().to_vec(), interfaces, unknown })
+        Ok(Self { bytes, interfaces, underlay, unknown })
     }
+}
+
+fn index_of(name: &str) -> Result<IfIndex, Error> {
+    let index = if_nametoindex(name);
+    index
+        .map(IfIndex)
+        .map_err(|errno| Error::Io { what: format!("find interface {name}"), source: errno.into() })
 }
 
 /// The interfaces of an image's ports.
 fn interfaces(image: &FibImage<'_>) -> Vec<IfIndex> {
     let ports = (1..).map_while(|index| image.record_at::<PortRecord>(section::PORTS, index));
     let fast = ports.filter(|port| port.flags.get() & flag::SLOW == 0);
-    let mut all: Vec<IfIndex> =
-        fast.map(|port| IfIndex(port.ifindex.get())).filter(|index| index.0 != 0).collect();
+    let mut all: Vec<IfIndex> = fast
+        .map(|port| IfIndex(port.ifindex.get()))
+        .filter(|index| index.0 != 0 && *index != underlay::INTERFACE)
+        .collect();
     all.sort_unstable();
     all.dedup();
     all

@@ -57,6 +57,19 @@ impl Router {
         object::verified_instructions(&object::program(&self.object, "router")?)
     }
 
+    /// The interface that tunnels go by.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn set_underlay(&mut self, index: IfIndex) -> Result<(), Error> {
+        // The program's only variable.
+        let mut all = self.object.maps_mut();
+        let bss = all.find(|map| map.name().to_string_lossy().ends_with(".bss"));
+        bss.ok_or(Error::NoPart { kind: "variable", name: "underlay" })?
+            .update(&0_u32.to_ne_bytes(), &index.0.to_ne_bytes(), MapFlags::ANY)
+            .map_err(Error::bpf("set the underlay"))
+    }
+
     /// Swaps the image. Every frame sees the old one or the new one; on return nothing uses the old one any more.
     ///
     /// # Errors

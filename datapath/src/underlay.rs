@@ -1,81 +1,54 @@
 //! The ways to other chassis, which only this host knows: by which interface, to which MAC address.
 //!
-//! The controller names the other ends. Here the kernel's routes and neighbours are read, and the image is built again
-//! with what they say. A way that is not known is left out, and its frames go by Open vSwitch, whose first one makes the
-//! kernel ask for the neighbour.
+//! The controller names the other ends; here the kernel's routes and neighbours are read and written into the image. A way
+//! that is not known stays as it was, and its frames go by Open vSwitch, whose first one makes the kernel ask for the
+//! neighbour.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use fib::{Egress, FibImage, Memory, Options, Port, PortKey, Tables, TunnelKind, TunnelPath, build_with};
+use fib::layout::{EgressRecord, Header, egress, section};
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::if_nametoindex;
 use packet::{IfIndex, MacAddr};
+use zerocopy::FromBytes as _;
 
 use crate::Error;
 
-/// Key of the underlay's port in the image; no object of the model has it.
-const PORT: PortKey = PortKey(u32::MAX);
-/// The port of VXLAN (RFC 7348, 5).
-const VXLAN_PORT: u16 = 4789;
+/// What stands for the underlay's interface in an image whose writer does not know it.
+pub const INTERFACE: IfIndex = IfIndex(u32::MAX);
 
-/// The image, and how many ways are not known yet.
-#[derive(Debug)]
-pub struct Completed {
-    /// The image with all ways that are known.
-    pub image: Memory,
-    /// Other chassis whose MAC address, or the next hop's, the kernel does not know.
-    pub unknown: usize,
-}
-
-/// Adds the underlay to an image: the port that tunnels come in by, and the ways out.
+/// Writes the ways out by an interface into an image that nobody reads yet, and that was checked: afterwards its checksums
+/// do not hold. Gives the number of other chassis whose MAC address, or the next hop's, the kernel does not know.
 ///
 /// # Errors
-/// The image cannot be built again.
-pub fn complete(image: &FibImage<'_>, interface: &str, seed: u64) -> Result<Completed, Error> {
-    let mut tables = image.tables();
-    let index = IfIndex(if_nametoindex(interface).map_err(|errno| Error::Io {
-        what: format!("find the underlay interface {interface}"),
-        source: errno.into(),
-    })?);
-    let unknown = add(&mut tables, index, &Kernel::read()?);
-    let options = Options {
-        epoch: image.epoch(),
-        flow_seed: image.hash_seed(),
-        table_seed: seed,
-        spare: 0,
-        ..Options::default()
-    };
-    let image = build_with(image.routes(), &tables, options)?;
-    Ok(Completed { image, unknown })
+/// The kernel does not tell its routes or neighbours.
+pub fn complete(image: &mut [u8], index: IfIndex) -> Result<usize, Error> {
+    let kernel = Kernel::read()?;
+    Ok(ways(image).map(|way| usize::from(!write(way, index, &kernel))).sum())
 }
 
-fn add(tables: &mut Tables, index: IfIndex, kernel: &Kernel) -> usize {
-    let ends: BTreeSet<(IpAddr, TunnelKind)> = tables
-        .adjacencies
-        .values()
-        .filter_map(|adjacency| match adjacency.egress {
-            Egress::Tunnel { vtep, kind, .. } => Some((vtep, kind)),
-            Egress::Local { .. } | Egress::Vlan { .. } => None,
-        })
-        .collect();
-    let entry = &mut tables.entry;
-    entry.ports.insert(PORT, Port { ifindex: Some(index), ..Port::default() });
-    let own = entry.tunnel_ends.iter().find(|end| end.is_ipv4()).copied();
-    let mut unknown = 0;
-    for (vtep, kind) in ends {
-        let (IpAddr::V4(remote), Some(local)) = (vtep, own) else { continue };
-        let Some((outer_dst, outer_src)) = kernel.macs(remote) else {
-            unknown += 1;
-            continue;
-        };
-        let udp_port = if kind == TunnelKind::Vxlan { VXLAN_PORT } else { 0 };
-        entry
-            .tunnels
-            .insert((vtep, kind), TunnelPath { local, udp_port, ifindex: index, outer_dst, outer_src });
-    }
-    unknown
+/// The tunnels of an image.
+fn ways(image: &mut [u8]) -> impl Iterator<Item = &mut EgressRecord> {
+    let place = Header::read_from_prefix(image).ok().and_then(|(header, _)| {
+        let part = header.sections.get(section::EGRESSES)?;
+        let start = usize::try_from(part.offset.get()).ok()?.checked_mul(fib::layout::UNIT)?;
+        let len = usize::try_from(part.count.get()).ok()?.checked_mul(size_of::<EgressRecord>())?;
+        Some(start..start.checked_add(len)?)
+    });
+    let records = place.and_then(|place| image.get_mut(place)).unwrap_or_default();
+    let records = records.chunks_exact_mut(size_of::<EgressRecord>());
+    records
+        .filter_map(|bytes| EgressRecord::mut_from_bytes(bytes).ok())
+        .filter(|way| way.kind == egress::TUNNEL && way.ifindex.get() == 0)
+}
+
+/// True if the way is known, or none that the fast path could take.
+fn write(way: &mut EgressRecord, index: IfIndex, kernel: &Kernel) -> bool {
+    let Some(remote) = Ipv6Addr::from(way.remote).to_ipv4_mapped() else { return true };
+    let Some((outer_dst, outer_src)) = kernel.macs(remote) else { return false };
+    (way.outer_dst, way.outer_src) = (outer_dst.0, outer_src.0);
+    way.ifindex = index.0.into();
+    true
 }
 
 /// What the kernel says of its routes, neighbours and interfaces, in the namespace of the thread that asks.

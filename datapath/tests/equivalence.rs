@@ -21,7 +21,7 @@ use datapath::reason::Reason;
 use datapath::router::Router;
 use libbpf_rs::libbpf_sys::{XDP_PASS, XDP_REDIRECT, XDP_TX};
 use packet::IfIndex;
-use world::{CLOSED, World};
+use world::{CLOSED, UNDERLAY, World};
 
 /// Frames whose reasons are compared at once: to read counters takes longer than to run a program.
 const BATCH: usize = 256;
@@ -37,6 +37,7 @@ impl Both {
         let map = ImageMap::create(world.image.bytes().len())?;
         map.write(world.image.bytes())?;
         let mut router = Router::load(&map)?;
+        router.set_underlay(world.ports[UNDERLAY as usize - 1])?;
         for (key, index) in (1..).zip(&world.ports) {
             if key != CLOSED {
                 router.open_port(*index)?;
@@ -51,7 +52,11 @@ impl Both {
 
     fn in_rust(&self, key: u32, frame: &mut Vec<u8>) -> Outcome {
         let closed = self.index(CLOSED);
-        let forwarder = Forwarder { image: self.world.image.image(), open: |index| index != closed };
+        let forwarder = Forwarder {
+            image: self.world.image.image(),
+            open: |index| index != closed,
+            underlay: Some(self.index(UNDERLAY)),
+        };
         forwarder.forward(self.index(key), frame)
     }
 

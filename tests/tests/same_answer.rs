@@ -25,7 +25,7 @@ use datapath::{
     forward::{Forwarder, Outcome, Way},
     reason::Reason,
 };
-use fib::{Egress, Memory, Options, Port, PortKey, Tables, TunnelKind, TunnelPath, build_with};
+use fib::{Egress, Memory, Options, Tables, TunnelKind, TunnelPath, build_with};
 use packet::{
     IfIndex, MacAddr, OfPort,
     build::{self, Ip, Link},
@@ -83,7 +83,7 @@ impl<'a> Both<'a> {
     /// The outcome of the forwarder, after the comparison of what it sent on.
     fn compare(&self, port: OfPort, frame: &[u8]) -> Outcome {
         let mut after = frame.to_vec();
-        let forwarder = Forwarder { image: self.image.image(), open: |_| true };
+        let forwarder = Forwarder { image: self.image.image(), open: |_| true, underlay: Some(UNDERLAY) };
         let outcome = forwarder.forward(IfIndex(FIRST_INTERFACE + port.0), &mut after);
         if !outcome.reason.is_done() {
             assert_eq!(after, frame, "a frame that is left to the switch stays as it was");
@@ -198,7 +198,6 @@ fn add_underlay(tables: &mut Tables) {
             Egress::Local { .. } | Egress::Vlan { .. } => None,
         })
         .collect();
-    tables.entry.ports.insert(PortKey(u32::MAX), Port { ifindex: Some(UNDERLAY), ..Port::default() });
     for key in ends {
         let path = TunnelPath {
             local: Ipv4Addr::new(192, 0, 2, 250).into(),

@@ -6,10 +6,20 @@ use crate::{
     pipeline::{Fact, lr_in},
 };
 use fib::{
-    Entry, Neighbour, NetworkKey, NextHop, Port, PortKey, Prefix, Route, RouterPort, RouterPortId, Segment,
+    Egress, Entry, Neighbour, NetworkKey, NextHop, Port, PortKey, Prefix, Route, RouterPort, RouterPortId,
+    Segment, TunnelKind, TunnelPath,
 };
-use packet::{MacAddr, OfPort, VrfId};
-use std::collections::{BTreeMap, BTreeSet};
+use packet::{IfIndex, MacAddr, OfPort, VrfId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+/// What stands for the underlay's interface; and its port, whose key no object of the model has.
+const UNDERLAY: IfIndex = IfIndex(u32::MAX);
+const UNDERLAY_PORT: PortKey = PortKey(u32::MAX);
+/// RFC 7348, section 5.
+const VXLAN_PORT: u16 = 4789;
 
 /// Where routers are on networks: by network, MAC and VRF.
 type Doors = BTreeMap<(u32, MacAddr, u32), RouterPortId>;
@@ -18,7 +28,6 @@ impl Table<'_> {
     /// Adds everything but routes to the tables, and the routers' own addresses to the routes.
     pub(super) fn enter(&mut self, facts: &[Fact]) {
         self.networks();
-        self.tunnel_ends();
         let doors = self.router_ports(facts);
         for fact in facts {
             match *fact {
@@ -52,6 +61,8 @@ impl Table<'_> {
                 Fact::Door { .. } => {}
             }
         }
+        // Last: what uses them is known now.
+        self.tunnel_ends();
     }
 
     fn entry(&mut self) -> &mut Entry {
@@ -72,8 +83,27 @@ impl Table<'_> {
     }
 
     fn tunnel_ends(&mut self) {
-        if let Some(own) = self.view.model().chassis.get(&self.chassis.id) {
-            self.entry().tunnel_ends.extend(own.spec.encap_ips.iter().copied());
+        let Some(own) = self.view.model().chassis.get(&self.chassis.id) else { return };
+        let ends = &own.spec.encap_ips;
+        let used = self.rib.tables.adjacencies.values().filter_map(|adjacency| match adjacency.egress {
+            Egress::Tunnel { vtep, kind, .. } => Some((vtep, kind)),
+            Egress::Local { .. } | Egress::Vlan { .. } => None,
+        });
+        let ways: BTreeSet<(IpAddr, TunnelKind)> = used.collect();
+        for (vtep, kind) in ways {
+            let Some(local) = ends.iter().copied().find(|end| end.is_ipv4() == vtep.is_ipv4()) else {
+                continue;
+            };
+            let udp_port = if kind == TunnelKind::Vxlan { VXLAN_PORT } else { 0 };
+            // By which interface and to which MAC, only the host knows.
+            let (ifindex, outer_dst, outer_src) = (IfIndex(0), MacAddr::ZERO, MacAddr::ZERO);
+            let path = TunnelPath { local, udp_port, ifindex, outer_dst, outer_src };
+            self.entry().tunnels.insert((vtep, kind), path);
+        }
+        if !ends.is_empty() {
+            self.entry().tunnel_ends.extend(ends.iter().copied());
+            let port = Port { ifindex: Some(UNDERLAY), ..Port::default() };
+            self.entry().ports.insert(UNDERLAY_PORT, port);
         }
     }
 

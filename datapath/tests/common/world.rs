@@ -22,7 +22,7 @@ const STATIONS: [(u32, u32, u8); 8] =
 /// Stations on other chassis: adjacency, network, last byte of MAC and addresses.
 const REMOTE: [(u32, u32, u8); 4] = [(21, 1, 21), (22, 2, 22), (23, 3, 23), (24, 1, 24)];
 /// The underlay's port; its frames are those of tunnels.
-const UPLINK: u32 = 9;
+pub(crate) const UNDERLAY: u32 = 9;
 /// This one's frames are left to the switch, both ways.
 const SLOW: u32 = 7;
 /// This one takes no redirected frames.
@@ -66,7 +66,7 @@ pub(crate) fn interfaces() -> Result<Vec<IfIndex>> {
         ensure!(done.success(), "cannot add {name}");
         Ok(IfIndex(if_nametoindex(name.as_str())?))
     };
-    (1..=UPLINK).map(add).collect()
+    (1..=UNDERLAY).map(add).collect()
 }
 
 pub(crate) fn world(ports: Vec<IfIndex>) -> Result<World> {
@@ -148,9 +148,15 @@ fn station(tables: &mut Tables, ports: &[IfIndex], key: u32, network: u32, last:
 
 /// The other chassis: 192.0.2.2 by VXLAN, 192.0.2.3 by GRE, and 192.0.2.4, whose MAC nobody knows.
 fn underlay(tables: &mut Tables, routes: &mut Vec<Route>, ports: &[IfIndex]) -> Result<()> {
-    let uplink = ports.get(UPLINK as usize - 1).copied();
-    let port = Port { ifindex: uplink, ofport: None, network: None, secured: false, slow: false };
-    tables.entry.ports.insert(PortKey(UPLINK), port);
+    let uplink = ports.get(UNDERLAY as usize - 1).copied();
+    let port = Port {
+        ifindex: Some(datapath::underlay::INTERFACE),
+        ofport: None,
+        network: None,
+        secured: false,
+        slow: false,
+    };
+    tables.entry.ports.insert(PortKey(UNDERLAY), port);
     let local: IpAddr = Ipv4Addr::new(192, 0, 2, 1).into();
     tables.entry.tunnel_ends.insert(local);
     for (vtep, kind, udp_port) in [(2, TunnelKind::Vxlan, 4789), (3, TunnelKind::Gre, 0)] {
@@ -224,7 +230,7 @@ pub(crate) fn frame(chance: &mut Chance) -> (u32, Vec<u8>) {
     let mut frame = base(chance, key, network, last);
     if chance.one_in(6) {
         frame[..6].copy_from_slice(&station_mac(chance.pick(&STATIONS).0).0);
-        (key, frame) = (UPLINK, tunnelled(chance, &frame));
+        (key, frame) = (UNDERLAY, tunnelled(chance, &frame));
     }
     match chance.below(8) {
         // Broken: a byte, a few bytes, an end.
