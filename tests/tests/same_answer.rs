@@ -129,7 +129,9 @@ impl<'a> Both<'a> {
         let (head, kind) = if frame[23] == 17 { (50, "vxlan") } else { (42, "gre") };
         let id = &frame[head - 4..head];
         let id = u32::from_be_bytes(id.try_into().unwrap()) >> if kind == "vxlan" { 8 } else { 0 };
-        let port = self.local.tunnels.iter().find(|(_, port)| **port == sent.port).unwrap().0;
+        let Some((port, _)) = self.local.tunnels.iter().find(|(_, port)| **port == sent.port) else {
+            return false;
+        };
         format!("{port:?}").eq_ignore_ascii_case(kind)
             && sent.tunnel.destination() == Some(remote)
             && sent.tunnel.id == u64::from(id)
