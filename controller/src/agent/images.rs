@@ -56,8 +56,7 @@ impl Images {
             };
             let Some(rib) = compiler.rib(&chassis) else { continue };
             self.epoch += 1;
-            let options = fib::Options { epoch: self.epoch, table_seed: secret(), ..fib::Options::default() };
-            match fib::build_with(rib.routes(), &rib.tables, options) {
+            match build(&rib, self.epoch) {
                 Ok(mut image) => _ = newest.send_replace(Some(Arc::new(image.bytes().to_vec()))),
                 Err(error) => {
                     tracing::warn!(%chassis, %error, "no image for the fast path: it goes on with the last one")
@@ -65,6 +64,23 @@ impl Images {
             }
         }
     }
+}
+
+/// With a seed of bad luck too many keys share a bucket: another will do.
+fn build(rib: &fib::Rib, epoch: u64) -> Result<fib::Memory, fib::BuildError> {
+    const TRIES: usize = 8;
+    let attempt = || {
+        let options = fib::Options { epoch, table_seed: secret(), ..fib::Options::default() };
+        fib::build_with(rib.routes(), &rib.tables, options)
+    };
+    let mut result = attempt();
+    for _ in 1..TRIES {
+        if !matches!(result, Err(fib::BuildError::Full(_))) {
+            break;
+        }
+        result = attempt();
+    }
+    result
 }
 
 /// A number that no tenant can know, or the buckets of an image could be filled on purpose.
