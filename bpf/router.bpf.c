@@ -10,6 +10,9 @@
 #include "reason.h"
 #include "tunnel.h"
 
+// What every network carries: controller/src/model/validate.
+#define LEAST_MTU 576
+
 // Interfaces that take redirected frames, by index. One that does not is not here, and its frames pass.
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
@@ -467,7 +470,8 @@ static __always_inline enum reason route(struct xdp_md *ctx, struct frame *f, st
 		return REASON_BLACKHOLE;
 	if (!adjacency)
 		return REASON_NO_ROUTE;
-	if (f->len > adjacency->mtu)
+	// The networks between routers are not in the image; none has a smaller MTU than this.
+	if (f->len > (hops > 1 ? LEAST_MTU : adjacency->mtu))
 		return REASON_TOO_BIG;
 	reason = send(ctx, f, adjacency, action, REASON_ROUTED);
 	if (reason == REASON_ROUTED)

@@ -25,6 +25,8 @@ use crate::{tunnel, underlay};
 const OWN_TTL: u8 = 64;
 /// How many VRFs one frame may be looked up in.
 const MAX_VRFS: u8 = 4;
+/// What every network carries: `controller/src/model/validate`.
+const LEAST_MTU: u16 = 576;
 const IP_AT: usize = EthernetHeader::LEN;
 
 /// Where a frame goes.
@@ -228,7 +230,9 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
             (domain, hops) = (argument(found), hops + 1);
         };
         let adjacency = self.next_hop(found, frame)?;
-        if packet.len > usize::from(adjacency.mtu.get()) {
+        // The networks between routers are not in the image; none has a smaller MTU than this.
+        let mtu = if hops > 1 { LEAST_MTU } else { adjacency.mtu.get() };
+        if packet.len > usize::from(mtu) {
             return Err(Reason::TooBig);
         }
         let way = self.way(known.ingress, &adjacency, Reason::Routed, frame)?;

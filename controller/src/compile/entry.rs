@@ -57,8 +57,13 @@ impl Table<'_> {
                         self.rib.insert(Route { vrf, prefix: Prefix::host(ip), next: NextHop::Router(*id) });
                     }
                 }
-                // Made above, all at once.
-                Fact::Door { .. } => {}
+                // Made above, all at once; and below, when it is known who has what.
+                Fact::Door { .. } | Fact::Announce { .. } => {}
+            }
+        }
+        for fact in facts {
+            if let Fact::Announce { port, ip } = *fact {
+                self.announce(port, ip);
             }
         }
         // Last: what uses them is known now.
@@ -117,6 +122,7 @@ impl Table<'_> {
                 Fact::Port { .. }
                 | Fact::Source { .. }
                 | Fact::Answer { .. }
+                | Fact::Announce { .. }
                 | Fact::Station { .. }
                 | Fact::Own { .. } => None,
             })
@@ -160,6 +166,30 @@ impl Table<'_> {
         // A MAC without any address is let in all the same; what it sends is checked by the switch.
         if let Some(mac) = mac {
             self.entry().bindings.entry((key, mac)).or_default();
+        }
+    }
+
+    /// An address that a port claims which is not the one that has it: who asks for it is not answered here, since the
+    /// question may be an announcement.
+    fn announce(&mut self, port: OfPort, ip: IpAddr) {
+        let Some((key, id)) = self.key_of(port) else { return };
+        let network = self
+            .view
+            .model()
+            .ports
+            .get(id)
+            .and_then(|port| self.view.model().networks.get(&port.spec.network));
+        let Some(network) = network.map(|network| NetworkKey(network.key.0)) else { return };
+        let tables = &mut self.rib.tables;
+        let Some(neighbour) = tables.entry.neighbours.get(&(network, ip)) else { return };
+        let is_own = match neighbour {
+            Neighbour::Station(id) => {
+                tables.adjacencies.get(id).is_some_and(|way| way.egress == Egress::Local { port: key })
+            }
+            Neighbour::Router(_) => false,
+        };
+        if !is_own {
+            tables.entry.neighbours.remove(&(network, ip));
         }
     }
 

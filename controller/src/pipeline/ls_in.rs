@@ -134,6 +134,7 @@ pub fn answer(sink: &mut Sink, net: u32, ip: IpAddr, mac: MacAddr, router: bool)
 /// A port that asks for its own IPv4 address announces it or looks for a second owner (RFC 5227): no answer from
 /// us, but everybody shall hear it. For IPv6 duplicate address detection is let through for all alike.
 pub fn let_announce(sink: &mut Sink, port: OfPort, ip: IpAddr) {
+    sink.facts.push(Fact::Announce { port, ip });
     let IpAddr::V4(ip) = ip else { return };
     let matching = arp().with(Field::InPort, port).with(Field::ArpTpa, ip);
     sink.flow(Table::LsInArpNdRsp, priority::GUARD, matching, vec![], Some(Table::LrInAdmission));

@@ -41,6 +41,13 @@ pub enum Fact {
         /// True for an address of a router.
         router: bool,
     },
+    /// A port that asks for this address announces it.
+    Announce {
+        /// The port.
+        port: OfPort,
+        /// The address.
+        ip: IpAddr,
+    },
     /// Frames for a MAC on a network go to where it is.
     Station {
         /// Key of the network.
