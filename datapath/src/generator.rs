@@ -67,7 +67,6 @@ impl Generator {
         for (to, from) in rodata.iter_mut().zip(parts.concat()) {
             *to = from;
         }
-        drop(map);
         Ok(Self { object: object.load().map_err(Error::bpf("load generator.bpf.o"))? })
     }
 

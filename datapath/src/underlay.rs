@@ -35,7 +35,10 @@ fn ways(image: &mut [u8]) -> impl Iterator<Item = &mut EgressRecord> {
         let len = usize::try_from(part.count.get()).ok()?.checked_mul(size_of::<EgressRecord>())?;
         Some(start..start.checked_add(len)?)
     });
-    let records = place.and_then(|place| image.get_mut(place)).unwrap_or_default();
+    let records = match place {
+        Some(place) => image.get_mut(place).unwrap_or_default(),
+        None => &mut [],
+    };
     let records = records.chunks_exact_mut(size_of::<EgressRecord>());
     records
         .filter_map(|bytes| EgressRecord::mut_from_bytes(bytes).ok())

@@ -368,7 +368,10 @@ impl Cloud {
             let (vtep, mac) = (other.vtep4(), other.underlay_mac());
             host.netns().ip(&format!("neigh replace {vtep} lladdr {mac} dev br-phys"))?;
         }
-        wait_for("an image", PATIENCE, || Ok(image.is_file()))?;
+        // The controller writes it anew with everything that it hears of ports.
+        let settled =
+            || -> Result<bool> { Ok(image.metadata()?.modified()?.elapsed()? > Duration::from_millis(300)) };
+        wait_for("an image at rest", PATIENCE, || Ok(settled().unwrap_or(false)))?;
         let image = image.display().to_string();
         self.datapath(chassis, &["run", "--once", "--underlay", "tun0", "--image", &image])
     }
