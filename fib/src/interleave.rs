@@ -7,8 +7,11 @@
 use std::cell::RefCell;
 use std::vec::Vec;
 
+/// Where, and what.
+type Store = (usize, Vec<u8>);
+
 std::thread_local! {
-    static RECORD: RefCell<Option<Vec<(usize, Vec<u8>)>>> = const { RefCell::new(None) };
+    static RECORD: RefCell<Option<Vec<Store>>> = const { RefCell::new(None) };
     static REPLAY: RefCell<Option<Replay>> = const { RefCell::new(None) };
 }
 

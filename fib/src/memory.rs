@@ -144,6 +144,13 @@ impl<'a> View<'a> {
         self.cell64(at).map_or(0, |cell| u64::from_le(cell.load(Ordering::Acquire)))
     }
 
+    /// Numbers that follow each other, within one line; zeros if they do not fit.
+    #[inline(always)]
+    pub(crate) fn u64s<const N: usize>(self, at: usize) -> [u64; N] {
+        let inside = at < self.len && self.len - at >= N * 8;
+        core::array::from_fn(|index| if inside { self.u64(at + index * 8) } else { 0 })
+    }
+
     /// Publishes: what was stored before is seen by whoever sees this.
     #[inline]
     pub(crate) fn store32(self, at: usize, value: u32) {

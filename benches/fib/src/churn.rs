@@ -82,7 +82,7 @@ fn changes<'a>(
 ) -> Result<Vec<(String, f64)>> {
     let (stop, epoch, lookups) = (AtomicBool::new(false), AtomicU64::new(u64::MAX), AtomicU64::new(0));
     let mut took = Vec::with_capacity(count);
-    let memory: &'a Memory = *writer.container();
+    let memory: &'a Memory = writer.container();
     let result: Result<()> = std::thread::scope(|scope| {
         scope.spawn(|| {
             let image = memory.image();

@@ -12,6 +12,7 @@
 #include <rte_eal.h>
 #include <rte_fib.h>
 #include <rte_fib6.h>
+#include <rte_memory.h>
 
 enum { BURST = 32, MAX_TURNS = 64 };
 

@@ -6,11 +6,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+/// Name and figure.
+type Row = (String, f64);
+
 /// One run.
 #[derive(Debug)]
 pub(crate) struct Report {
     machine: String,
-    groups: Vec<(String, &'static str, Vec<(String, f64)>)>,
+    groups: Vec<(String, &'static str, Vec<Row>)>,
     csv: String,
 }
 

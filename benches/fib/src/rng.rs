@@ -19,7 +19,7 @@ impl Rng {
 
     /// Below `limit`.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(u128::from(self.next()) * limit as u128 >> 64).unwrap_or_default()
+        usize::try_from((u128::from(self.next()) * limit as u128) >> 64).unwrap_or_default()
     }
 
     pub(crate) fn next32(&mut self) -> u32 {

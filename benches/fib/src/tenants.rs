@@ -36,7 +36,7 @@ fn adjacency(index: u32) -> Adjacency {
     Adjacency {
         dst_mac: MacAddr([2, 0, a, b, c, d]),
         src_mac: MacAddr([2, 1, a, b, c, d]),
-        egress: if index % 100 == 0 {
+        egress: if index.is_multiple_of(100) {
             Egress::Local { port: PortKey(index) }
         } else {
             let [_, _, high, low] = (index % 2000).to_be_bytes();

@@ -182,6 +182,7 @@ fn wide(view: View<'_>, visitor: &mut impl Visitor, word: u32) {
             chunk(view, visitor, entry, first);
         } else {
             below(view, visitor, at, entry, (first, 24));
+            others(visitor, entry, first, 1 << 14);
         }
         if visitor.stopped() {
             return;
@@ -207,12 +208,25 @@ fn chunk(view: View<'_>, visitor: &mut impl Visitor, entry: u32, first: u128) {
     let words_at = at + CHUNK_UNITS as usize * UNIT;
     for index in 0..CHUNK_RUNS {
         let (starts, base) = (view.u64(at + index * 16), view.u32(at + index * 16 + 8) as usize);
-        let slots = (0..64_u32).filter(|slot| starts >> slot & 1 == 1);
-        for (run, slot) in slots.enumerate() {
-            let word_at = words_at + (base + run) * 4;
-            let place = first | (index as u128) << 110 | u128::from(slot) << 104;
+        let slots: Vec<u32> = (0..64_u32).filter(|slot| starts >> slot & 1 == 1).collect();
+        let ends = slots.iter().skip(1).copied().chain([64]);
+        for (run, (slot, end)) in slots.iter().zip(ends).enumerate() {
+            let (word_at, len) = (words_at + (base + run) * 4, end - slot);
+            let place = first | (index as u128) << 110 | u128::from(*slot) << 104;
             below(view, visitor, word_at, view.u32(word_at), (place, 24));
+            others(visitor, view.u32(word_at), place, len);
         }
+    }
+}
+
+/// Tells of the other prefixes of a run of slots of 24 bits: neighbours of one length that lead to the same.
+fn others(visitor: &mut impl Visitor, word: u32, first: u128, slots: u32) {
+    let Step::End { len: len @ 1..=24, .. } = decode(word) else { return };
+    let (first, step) = ((first >> 104) as u32, 1 << (24 - len));
+    let mut next = (first & !(step - 1)) + step;
+    while next < first + slots {
+        visitor.range(u128::from(next) << 104, word);
+        next += step;
     }
 }
 

@@ -87,8 +87,13 @@ impl Plan {
             + entry.networks.len()
             + entry.bindings.len()
             + usize::from(!entry.tunnel_ends.is_empty());
-        let egresses: BTreeSet<super::EgressKey> =
-            tables.adjacencies.values().map(|adjacency| adjacency.egress.into()).collect();
+        let (mut egresses, mut memo) = (BTreeSet::new(), Memo::default());
+        for key in tables.adjacencies.values().map(|adjacency| super::EgressKey::from(adjacency.egress)) {
+            if memo.get(key).is_none() {
+                egresses.insert(key);
+                memo.set(key, 0);
+            }
+        }
         for (section, number) in [
             (section::HOSTS4, buckets(self.hosts4, 5, options.load)),
             (section::HOSTS6, buckets(self.hosts6, 2, options.load)),
@@ -123,6 +128,42 @@ pub(crate) const RECORD_SIZE: [usize; section::COUNT] = [64, 64, 64, 64, 64, 32,
 
 fn is_host(prefix: &Prefix) -> bool {
     prefix.len() == if prefix.addr().is_ipv6() { 128 } else { 32 }
+}
+
+/// The egresses met last: a million adjacencies have few of them.
+#[derive(Debug)]
+struct Memo(Vec<Option<(super::EgressKey, u32)>>);
+
+impl Default for Memo {
+    fn default() -> Self {
+        Self(alloc::vec![None; 1024])
+    }
+}
+
+impl Memo {
+    const fn place(key: super::EgressKey) -> usize {
+        let number = match key {
+            super::EgressKey::Local(port) | super::EgressKey::Vlan(port) => port,
+            super::EgressKey::Tunnel(IpAddr::V4(addr), _) => addr.to_bits(),
+            super::EgressKey::Tunnel(IpAddr::V6(addr), _) => (addr.to_bits() & 0xffff_ffff) as u32,
+        };
+        number as usize % 1024
+    }
+
+    fn get(&self, key: super::EgressKey) -> Option<u32> {
+        self.0
+            .get(Self::place(key))
+            .copied()
+            .flatten()
+            .filter(|(same, _)| *same == key)
+            .map(|(_, index)| index)
+    }
+
+    fn set(&mut self, key: super::EgressKey, index: u32) {
+        if let Some(place) = self.0.get_mut(Self::place(key)) {
+            *place = Some((key, index));
+        }
+    }
 }
 
 /// A host that its home has no slot for.
@@ -369,13 +410,14 @@ impl<C: Container> Writer<C> {
             return Err(BuildError::TooLarge { what: "adjacency id", value: last - 1 });
         }
         self.adjacency_index = alloc::vec![NO_INDEX; last];
-        let mut recent: Option<(super::EgressKey, u32)> = None;
+        let mut memo = Memo::default();
         for (id, adjacency) in &tables.adjacencies {
-            let egress = match recent {
-                Some((same, index)) if same == super::EgressKey::from(adjacency.egress) => index,
-                _ => self.egress(adjacency.egress, &tables.entry)?,
+            let key = super::EgressKey::from(adjacency.egress);
+            let egress = match memo.get(key) {
+                Some(egress) => egress,
+                None => self.egress(adjacency.egress, &tables.entry)?,
             };
-            recent = Some((adjacency.egress.into(), egress));
+            memo.set(key, egress);
             self.write_adjacency(*id, adjacency, egress)?;
         }
         Ok(())

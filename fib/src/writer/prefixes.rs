@@ -82,8 +82,11 @@ impl Steps {
         self.open.last().map_or(0, |(_, word)| *word)
     }
 
+    /// Begins a prefix's range. It is a step of its own even where the prefix before has the same word, so that each
+    /// can be read back.
     fn range(&mut self, first: u32, end: u32, word: u32) {
-        self.emit(first, word);
+        self.steps.pop_if(|(last, _)| *last == first);
+        self.steps.push((first, word));
         self.open.push((end, word));
     }
 
