@@ -15,6 +15,8 @@ import networking_dragonflow
 BIN = pathlib.Path(sys.executable).parent
 PACKAGE = pathlib.Path(networking_dragonflow.__file__).parent
 PATIENCE = 120
+#: Titles of processes must not overwrite the environment: by a mark in it a lab knows what to kill.
+KEEP_MARK = {'SPT_NOENV': '1'}
 
 
 def free_port():
@@ -49,7 +51,7 @@ class Group:
         with open(log, 'ab') as out:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                env={**os.environ, **(env or {})}, start_new_session=True)
+                env={**os.environ, **KEEP_MARK, **(env or {})}, start_new_session=True)
 
     def kill(self):
         """SIGKILL to all of them."""
