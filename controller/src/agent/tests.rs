@@ -87,6 +87,7 @@ impl Rig {
             bridge: "br-int".into(),
             datapath_type: None,
             target: "unix:/nowhere".into(),
+            fastpath: None,
         };
         let (snapshot, changes) = store.subscribe();
         let mut planner = Planner::new(1, std::slice::from_ref(&chassis), snapshot, Arc::clone(&board));
@@ -190,6 +191,7 @@ fn ports() -> ChassisPorts {
             uuid: "00000000-0000-0000-0000-000000000001".parse().unwrap(),
             name: format!("tap-{name}"),
             ofport: Some(OfPort(ofport)),
+            ifindex: None,
             link_up: Some(true),
             mac_in_use: None,
             attached_mac: None,
