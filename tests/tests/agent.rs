@@ -66,6 +66,7 @@ impl Rig {
             bridge: "br-int".into(),
             datapath_type: Some("netdev".into()),
             target: format!("unix:{}", socket.display()),
+            fastpath: None,
         };
         let mut config = AgentConfig::new(vec![chassis]);
         config.listen = vec![ListenAddr::Unix(socket)];
