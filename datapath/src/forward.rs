@@ -131,7 +131,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         let port_index = self.image.exact(section::INGRESS, key);
         let port: PortRecord = self.record(section::PORTS, port_index).ok_or(Reason::NotAPort)?;
         if port.flags.get() & (flag::SLOW | flag::UPLINK) == flag::UPLINK {
-            return self.from_underlay(index, port.domain.get(), frame);
+            return self.arrive_by_underlay(index, port.domain.get(), frame);
         }
         let network = port.network.get();
         let record: NetworkRecord = self.record(section::NETWORKS, network).ok_or(Reason::Slow)?;
@@ -146,10 +146,15 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
                 return Err(Reason::Spoofed);
             }
         }
-        self.from_port(Known { ingress: index, network, secured }, &eth, frame)
+        self.arrive_by_port(Known { ingress: index, network, secured }, &eth, frame)
     }
 
-    fn from_port(&self, known: Known, eth: &EthernetHeader, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
+    fn arrive_by_port(
+        &self,
+        known: Known,
+        eth: &EthernetHeader,
+        frame: &mut Vec<u8>,
+    ) -> Result<Outcome, Reason> {
         let packet = match eth.ethertype.get() {
             ethertype::ARP => return self.answer_arp(known, eth, frame),
             ethertype::IPV4 => parse4(frame)?,
@@ -289,7 +294,12 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
     }
 
     /// A tunnel's frame goes to a local port; it was checked, and routed if need be, where it came in.
-    fn from_underlay(&self, ingress: IfIndex, ends: u32, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
+    fn arrive_by_underlay(
+        &self,
+        ingress: IfIndex,
+        ends: u32,
+        frame: &mut Vec<u8>,
+    ) -> Result<Outcome, Reason> {
         let arrival = tunnel::parse(frame).ok_or(Reason::NotOurs)?;
         let word = self.image.lookup_word(DomainNumber(ends | PREFIXES_ONLY), arrival.end.into());
         if ends == 0 || kind(word) != word::SPECIAL || argument(word) != word::ALLOW {
@@ -317,7 +327,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         Ok(way.send(&adjacency, Reason::Delivered, frame))
     }
 
-    fn answer_arp(&self, known: Known, eth: &EthernetHeader, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
+    fn answer_arp(&self, known: Known, eth: &EthernetHeader, frame: &mut [u8]) -> Result<Outcome, Reason> {
         let (head, body) = frame.split_at_mut_checked(IP_AT).ok_or(Reason::CutOff)?;
         let (arp, _) = ArpHeader::mut_from_prefix(body).map_err(|_| Reason::CutOff)?;
         if !arp.is_ipv4_over_ethernet() || arp.op.get() != ArpHeader::REQUEST {
@@ -350,7 +360,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         known: Known,
         eth: &EthernetHeader,
         packet: &Packet,
-        frame: &mut Vec<u8>,
+        frame: &mut [u8],
     ) -> Result<Outcome, Reason> {
         let (head, body) = frame.split_at_mut_checked(IP_AT).ok_or(Reason::Discovery)?;
         let (ip, body) = Ipv6Header::mut_from_prefix(body).map_err(|_| Reason::Discovery)?;
@@ -479,7 +489,7 @@ fn stays_on_link(address: IpAddr, is_source: bool) -> bool {
 }
 
 /// The router itself is asked: an echo turns round, anything else is not for the fast path.
-fn answer_echo(eth: &EthernetHeader, packet: &Packet, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
+fn answer_echo(eth: &EthernetHeader, packet: &Packet, frame: &mut [u8]) -> Result<Outcome, Reason> {
     let v6 = packet.dst.is_ipv6();
     let (icmp, request, reply) = if v6 {
         (protocol::ICMPV6, icmp_type::V6_ECHO_REQUEST, icmp_type::V6_ECHO_REPLY)
@@ -513,7 +523,7 @@ fn answer_echo(eth: &EthernetHeader, packet: &Packet, frame: &mut Vec<u8>) -> Re
 }
 
 /// Takes `hops` from the TTL and writes the MACs of the adjacency.
-fn rewrite(adjacency: &AdjacencyRecord, packet: &Packet, hops: u8, frame: &mut Vec<u8>) {
+fn rewrite(adjacency: &AdjacencyRecord, packet: &Packet, hops: u8, frame: &mut [u8]) {
     let Some((head, body)) = frame.split_at_mut_checked(IP_AT) else { return };
     write_macs(head, MacAddr(adjacency.dst_mac), MacAddr(adjacency.src_mac));
     let ttl = packet.ttl - hops;

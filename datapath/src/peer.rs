@@ -10,26 +10,19 @@ use nix::net::if_::{if_indextoname, if_nametoindex};
 use crate::Error;
 use crate::ethtool::{Interface, within};
 
-/// Finds the other end of a veth; `None` if it is in a namespace that has neither a name nor a process here.
+/// Finds what may be the other end of a veth: nothing if it is in a namespace that has neither a name nor a process here;
+/// several where a machine plays several hosts, whose veths have equal indices crosswise. To tell those apart would take
+/// the kernel's numbers of namespaces; what is set on a stranger's veth is harmless: checksums in software.
 ///
 /// # Errors
 /// The interface is no veth.
-pub fn find(interface: &Interface) -> Result<Option<Interface>, Error> {
+pub fn find(interface: &Interface) -> Result<Vec<Interface>, Error> {
     let (peer, own) = (interface.veth_peer()?, if_nametoindex(interface.name()).unwrap_or(0));
-    for path in namespaces() {
-        let Ok(namespace) = File::open(&path) else { continue };
-        let found = within(&namespace, || is_peer(peer, own));
-        if let Ok(Some(found)) = found {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
+    let look = |path: PathBuf| within(&File::open(path).ok()?, || is_peer(peer, own)).ok()?;
+    Ok(namespaces().into_iter().filter_map(look).collect())
 }
 
 /// The interface of this index in the thread's namespace, if it points back.
-///
-/// Two veth pairs of four namespaces could have equal indices crosswise; to settle that would take the kernel's numbers
-/// of namespaces. What is set on a stranger's veth then is harmless: checksums in software.
 fn is_peer(index: u32, back: u32) -> Option<Interface> {
     let name = if_indextoname(index).ok()?.into_string().ok()?;
     let interface = Interface::open(&name).ok()?;

@@ -101,14 +101,11 @@ impl Pins {
     /// # Errors
     /// A pin cannot be removed.
     pub fn clear(&self) -> Result<(), Error> {
-        let what = || format!("read {}", self.folder.display());
         for index in self.linked()? {
             self.detach(index)?;
         }
-        for entry in fs::read_dir(&self.folder).map_err(Error::io(what()))? {
-            remove(&entry.map_err(Error::io(what()))?.path())?;
-        }
-        Ok(())
+        // A bpffs has files of its own too.
+        router::PINNED.iter().try_for_each(|name| remove(&self.folder.join(name)))
     }
 
     /// How many frames ended with each reason.

@@ -10,6 +10,9 @@ use crate::maps::ImageMap;
 use crate::reason::Reason;
 use crate::{Error, attach, object};
 
+/// Maps that are pinned.
+pub(crate) const PINNED: [&str; 4] = ["images", "ports", "counters", "entries"];
+
 /// What a program of one frame gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -129,7 +132,7 @@ impl Router {
     /// # Errors
     /// The folder is on no bpffs.
     pub fn pin(&mut self, folder: &Path) -> Result<(), Error> {
-        for name in ["images", "ports", "counters", "entries"] {
+        for name in PINNED {
             let path = folder.join(name);
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

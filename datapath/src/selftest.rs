@@ -12,8 +12,8 @@ use crate::attach::{Mode, State};
 use crate::ethtool::{GRO, Interface, TX_CHECKSUM, TX_VLAN};
 use crate::{Error, peer};
 
-/// What is known of the checksums of frames that come in by an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known of the checksums of frames that come in by an interface; the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Checksums {
     /// Complete: the other end computes them.
     Complete,
@@ -69,7 +69,11 @@ pub fn prepare(index: IfIndex, cures: Cures) -> Result<(Interface, Checksums), E
     })?;
     let interface = Interface::open(&name)?;
     let checksums = match interface.driver().as_deref() {
-        Ok("veth") => peer::find(&interface)?.map_or(Checksums::Unknown, |peer| peer_checksums(&peer, cures)),
+        Ok("veth") => {
+            let all = peer::find(&interface)?;
+            // The worst of them.
+            all.iter().map(|peer| peer_checksums(peer, cures)).max().unwrap_or(Checksums::Unknown)
+        }
         // What a VM leaves to its hardware, a tap hands on as it is.
         Ok("tun") | Err(_) => Checksums::Unknown,
         // What comes from a wire is whole; and virtio_net turns such offloads off before it runs a program.

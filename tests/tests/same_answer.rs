@@ -218,7 +218,8 @@ fn run(cloud: &mut Cloud, chance: &mut Chance, frames: usize) -> BTreeMap<Reason
     let mut reasons = BTreeMap::new();
     for id in chassis {
         let both = Both::new(cloud, &id);
-        if both.local.ports.is_empty() {
+        let ports = &both.cloud.compiler.view().model().ports;
+        if both.local.ports.is_empty() || ports.values().all(|port| port.spec.fixed_ips.is_empty()) {
             continue;
         }
         for _ in 0..frames {
