@@ -47,8 +47,8 @@ fn tenants() -> Tenants {
     for index in 0..1000_u32 {
         let vrf = VrfId::new(u64::from(index) + 1).unwrap();
         // Sizes fall as one over the rank: the largest VRFs have thousands.
-        let scale = 130.0 / (f64::from(index) + 4.0);
-        let (nets, hosts) = ((27.0 * scale) as u32 + 2, (100.0 * scale) as u32 + 10);
+        let scaled = |count: u32| count * 130 / (index + 4);
+        let (nets, hosts) = (scaled(27) + 2, scaled(100) + 10);
         for net in 0..nets {
             let addr = 0x0a00_0000 + net * 3 * 256;
             add(&mut all.routes, vrf, Prefix::new(IpAddr::V4(addr.into()), 24).unwrap());
