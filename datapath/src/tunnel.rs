@@ -89,7 +89,7 @@ pub(crate) fn outer(way: &EgressRecord, segment: u32, hash: u32, len: usize) -> 
     ip.checksum = internet(ip.as_bytes()).into();
     let mut bytes = [eth.as_bytes(), ip.as_bytes()].concat();
     if vxlan {
-        let spread = u16::try_from(u64::from(hash) * SOURCE_PORTS >> 32).unwrap_or_default();
+        let spread = u16::try_from((u64::from(hash) * SOURCE_PORTS) >> 32).unwrap_or_default();
         let udp = UdpHeader {
             src_port: (FIRST_SOURCE_PORT + spread).into(),
             dst_port: way.udp_port.get().into(),
