@@ -114,7 +114,7 @@ static void run6(const struct route *routes, size_t n, uint8_t *keys, size_t cou
 int main(int argc, char **argv)
 {
 	if (argc != 5) { fprintf(stderr, "usage: %s 4|6 ROUTES KEYS TURNS\n", argv[0]); return 2; }
-	char *eal[] = { argv[0], "--no-huge", "-m", "3072", "--no-pci", "--in-memory", "--no-telemetry",
+	char *eal[] = { argv[0], "--no-huge", "-m", "3072", "--no-pci", "--no-shconf", "--no-telemetry",
 			"--log-level=error", "-l", "0" };
 	if (rte_eal_init(10, eal) < 0) { fprintf(stderr, "rte_eal_init failed\n"); return 1; }
 	size_t routes, keys;

@@ -2,7 +2,7 @@
 
 use crate::bgp::Line;
 use crate::measure::Measured;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use std::fs;
 use std::process::Command;
 
@@ -26,7 +26,10 @@ pub(crate) fn run(v6: bool, table: &[Line], keys: &[u128], turns: usize) -> Resu
         .args(flags.split_whitespace())
         .status()
         .context("start cc")?;
-    ensure!(compiled.success(), "cc failed");
+    if !compiled.success() {
+        println!("cc failed: no comparison with rte_fib");
+        return Ok(Vec::new());
+    }
     let routes = table.iter().flat_map(|line| {
         let mut record = [0; 24];
         record[..16].copy_from_slice(&line.addr.to_be_bytes());
@@ -43,7 +46,10 @@ pub(crate) fn run(v6: bool, table: &[Line], keys: &[u128], turns: usize) -> Resu
         .output()
         .context("start the dpdk program")?;
     print!("{}", String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "the dpdk program ended with {}", output.status);
+    if !output.status.success() {
+        println!("the dpdk program ended with {}: no comparison with rte_fib", output.status);
+        return Ok(Vec::new());
+    }
     String::from_utf8(output.stdout)?.lines().filter(|line| line.starts_with("rte_")).map(measured).collect()
 }
 
