@@ -14,10 +14,9 @@ use benches::{
 use controller::model::Port;
 use lab::{Nic, frame::Path as Way};
 use openflow::{
-    Field, Flow, Match, Message, TableId, Xid,
-    message::{FlowFlags, FlowMod, FlowModCommand},
+    Field, Flow, Match, TableId, Xid,
+    message::{FlowFlags, FlowModCommand, encode_flow_mod},
 };
-use packet::OfPort;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread::{scope, sleep},
@@ -145,19 +144,8 @@ fn drop_flow(port: &Port, command: FlowModCommand) -> Result<Vec<u8>> {
         matching: Match::default().with(Field::EthDst, port.mac),
         instructions: Vec::new(),
     };
-    let message = FlowMod {
-        command,
-        cookie_mask: 0,
-        idle_timeout: 0,
-        hard_timeout: 0,
-        buffer_id: None,
-        out_port: OfPort::ANY,
-        out_group: None,
-        flags: FlowFlags::default(),
-        flow,
-    };
     let mut bytes = Vec::new();
-    Message::FlowMod(message).encode(Xid(1), &mut bytes)?;
+    encode_flow_mod(Xid(1), command, FlowFlags::default(), &flow, &mut bytes)?;
     Ok(bytes)
 }
 
