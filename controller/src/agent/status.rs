@@ -157,9 +157,8 @@ impl Status {
 
     /// Whether the switch holds everything that is compiled.
     fn is_in_step(&self) -> bool {
-        let is_connected = self.ovsdb_trouble.is_none() && self.openflow_trouble.is_none();
         let is_whole = self.refused.is_empty() && self.absent.is_empty() && self.trouble.is_none();
-        is_connected && is_whole && self.pending == 0
+        self.is_alive() && is_whole && self.pending == 0
     }
 
     /// One more plan for the switch.
