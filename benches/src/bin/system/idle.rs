@@ -30,7 +30,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut load = Section::new(
         "Idle controller: CPU",
         "% of a CPU",
-        format!("Over {pause} s after everything is in the switches of two hosts."),
+        format!(
+            "Over {pause} s after everything is in the switches of two hosts; the others are in the model only."
+        ),
     );
     let mut memory = Section::new("Idle controller: resident memory", "MB", "VmRSS after that time.");
     let mut port = Section::new(
@@ -44,11 +46,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
              and pushing."
         ),
     );
-    let long = options.long.then_some(100_000);
-    for ports in [1_000, 10_000].into_iter().chain(long) {
-        let name = format!("{ports} ports");
-        let found = measure(ports, Duration::from_secs(pause), additions).with_context(|| name.clone())?;
-        if ports == 10_000 {
+    let cases = [
+        ("1,000 ports, all on the two hosts", Cloud::new(2, 1_000)),
+        ("10,000 ports, all on the two hosts", Cloud::new(2, 10_000)),
+    ];
+    let long = options.long.then_some(("100,000 ports in the model, 100 a host", Cloud::new(1_000, 100_000)));
+    for (name, cloud) in cases.into_iter().chain(long) {
+        let found = measure(cloud, Duration::from_secs(pause), additions).context(name)?;
+        if cloud.ports == 10_000 {
             report.bar("10,000 ports: idle CPU", found.idle, 1.0, "%");
             report.bar("10,000 ports: resident memory", found.memory, 100.0, "MB");
             report.bar(
@@ -58,8 +63,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 "ms",
             );
         }
-        load.row(name.clone(), [found.idle].into_iter().collect());
-        memory.row(name.clone(), [found.memory].into_iter().collect());
+        load.row(name, [found.idle].into_iter().collect());
+        memory.row(name, [found.memory].into_iter().collect());
         port.row(format!("{name}: all"), found.additions);
         port.row(format!("{name}: API and store alone"), found.api_and_store);
         port.row(format!("{name}: compile and push"), found.compile_and_push);
@@ -79,13 +84,12 @@ struct Found {
     compile_and_push: Samples,
 }
 
-fn measure(ports: u32, pause: Duration, additions: u32) -> Result<Found> {
-    let cloud = Cloud::new(2, ports);
+fn measure(cloud: Cloud, pause: Duration, additions: u32) -> Result<Found> {
     let mut rig = Rig::new("bidle", cloud, 2, &[])?;
     // Spread over the networks, which grow by a few ports each.
     let step = cloud.ports_per_network + 1;
     let more: Vec<Port> = (0..additions)
-        .map(|nth| Port { chassis: Some(chassis_id(0)), ..cloud.port(ports + nth * step) })
+        .map(|nth| Port { chassis: Some(chassis_id(0)), ..cloud.port(cloud.ports + nth * step) })
         .collect();
     rig.plug(0, &more)?;
     rig.start_controller()?;
@@ -110,7 +114,7 @@ fn measure(ports: u32, pause: Duration, additions: u32) -> Result<Found> {
         api_and_store.push(group);
         rest.push(whole - group);
     }
-    let expected = u64::from(ports / 2 + additions);
+    let expected = u64::from(cloud.ports / cloud.chassis + additions);
     // The status counts with a share of the time only: a moment later.
     wait_for("all ports to be wired", Duration::from_secs(10), || {
         let status = api.status()?;
