@@ -112,6 +112,22 @@ impl Cloud {
         (0..self.ports).filter(move |index| self.host_of(*index) == chassis).map(port_id)
     }
 
+    /// Ports beyond [`Self::ports`], on networks that all of the first `hosts` have, as evenly as can be.
+    pub fn more_ports(self, count: u32, hosts: u32) -> impl Iterator<Item = Port> {
+        let on_host = |chassis, network| {
+            let first = network * self.ports_per_network;
+            (first..first + self.ports_per_network).any(|index| self.host_of(index) == chassis)
+        };
+        let common: Vec<u32> =
+            (0..self.networks()).filter(|network| (0..hosts).all(|host| on_host(host, *network))).collect();
+        // One more port for each network, then the next for each.
+        let of = move |turn: u32| {
+            let first = self.ports + turn;
+            common.clone().into_iter().map(move |network| first + network * self.ports_per_network)
+        };
+        (0..self.ports_per_network).flat_map(of).take(count as usize).map(move |index| self.port(index))
+    }
+
     /// The switch of a host with all its ports plugged in.
     pub fn switch(self, chassis: u32) -> LocalSwitch {
         LocalSwitch {

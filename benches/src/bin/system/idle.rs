@@ -4,7 +4,7 @@ use crate::{
     Options,
     rig::{Rig, ms},
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use benches::{
     cloud::{Cloud, chassis_id},
     process::{cpu_time, resident},
@@ -86,11 +86,9 @@ struct Found {
 
 fn measure(cloud: Cloud, pause: Duration, additions: u32) -> Result<Found> {
     let mut rig = Rig::new("bidle", cloud, 2, &[])?;
-    // Spread over the networks, which grow by a few ports each.
-    let step = cloud.ports_per_network + 1;
-    let more: Vec<Port> = (0..additions)
-        .map(|nth| Port { chassis: Some(chassis_id(0)), ..cloud.port(cloud.ports + nth * step) })
-        .collect();
+    let here = |port| Port { chassis: Some(chassis_id(0)), ..port };
+    let more: Vec<Port> = cloud.more_ports(additions, 2).map(here).collect();
+    ensure!(more.len() == additions as usize, "too few networks are on both hosts");
     rig.plug(0, &more)?;
     rig.start_controller()?;
     rig.wait_healthy()?;

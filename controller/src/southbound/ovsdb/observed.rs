@@ -91,6 +91,7 @@ pub(super) struct PortRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InterfaceRow {
     pub(super) kind: String,
+    /// Those of our own ports; what options others have is no business of ours.
     pub(super) options: BTreeMap<String, String>,
     pub(super) role: Option<String>,
     pub(super) physical_network: Option<String>,
@@ -203,10 +204,11 @@ impl InterfaceRow {
             attached_mac: pair(row, "external_ids", "attached-mac").and_then(|mac| mac.parse().ok()),
             error: owned(row.str("error")),
         };
+        let role = role(row);
         Self {
             kind: row.str("type").unwrap_or_default().to_owned(),
-            options: map(row, "options"),
-            role: role(row),
+            options: if role.is_some() { map(row, "options") } else { BTreeMap::new() },
+            role,
             physical_network: owned(pair(row, "external_ids", PHYSICAL_NETWORK)),
             iface_id: pair(row, "external_ids", "iface-id").filter(|id| !id.is_empty()).map(Arc::from),
             shown: Arc::new(shown),
