@@ -3,7 +3,6 @@
 //! Every access is within bounds, aligned and atomic, so bytes may come from anywhere and change at any time.
 #![allow(unsafe_code, reason = "image bytes are shared with a concurrent writer, perhaps of another process")]
 
-use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -31,49 +30,81 @@ impl<T: Container> Container for &T {
     }
 }
 
-/// Plain memory.
+#[cfg(feature = "std")]
+mod pages;
+#[cfg(feature = "std")]
+use pages::Pages;
+
+/// Plain memory without a system to ask: what the allocator gives.
+#[cfg(not(feature = "std"))]
 #[derive(Debug, Default)]
-pub struct Memory(Vec<Unit>);
+struct Pages(alloc::vec::Vec<Unit>);
 
-impl Memory {
-    /// Zeroed memory.
-    pub fn new(units: usize) -> Self {
-        let mut memory = Vec::new();
-        memory.resize_with(units, Unit::default);
-        Self(memory)
+#[cfg(not(feature = "std"))]
+impl Pages {
+    fn new(units: usize) -> Option<Self> {
+        let mut all = alloc::vec::Vec::new();
+        all.try_reserve_exact(units).ok()?;
+        all.resize_with(units, Unit::default);
+        Some(Self(all))
     }
 
-    /// A copy of bytes; the rest of the last unit is zero.
-    pub fn copy_of(bytes: &[u8]) -> Self {
-        let memory = Self::new(bytes.len().div_ceil(size_of::<Unit>()));
-        View::new(&memory.0).write(0, bytes);
-        memory
+    fn units(&self) -> &[Unit] {
+        &self.0
     }
 
-    /// The bytes; needs that nobody writes, hence `&mut`.
-    pub fn bytes(&mut self) -> &[u8] {
-        let (at, len) = (self.0.as_ptr().cast::<u8>(), size_of_val(self.0.as_slice()));
-        // SAFETY: the units are initialized, have no padding, and are borrowed exclusively.
-        unsafe { core::slice::from_raw_parts(at, len) }
-    }
-
-    pub(crate) fn truncate(&mut self, units: usize) {
+    fn truncate(&mut self, units: usize) {
         self.0.truncate(units);
         self.0.shrink_to_fit();
     }
 }
 
+/// Plain memory.
+#[derive(Debug, Default)]
+pub struct Memory(Pages);
+
+impl Memory {
+    /// Zeroed memory; none if the system has not got so much, and then nothing fits.
+    pub fn new(units: usize) -> Self {
+        Self(Pages::new(units).unwrap_or_default())
+    }
+
+    /// A copy of bytes; the rest of the last unit is zero.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let memory = Self::new(bytes.len().div_ceil(size_of::<Unit>()));
+        View::new(memory.units()).write(0, bytes);
+        memory
+    }
+
+    /// The bytes; needs that nobody writes, hence `&mut`.
+    pub fn bytes(&mut self) -> &[u8] {
+        let units = self.0.units();
+        // SAFETY: the units are initialized, have no padding, and are borrowed exclusively.
+        unsafe { core::slice::from_raw_parts(units.as_ptr().cast::<u8>(), size_of_val(units)) }
+    }
+
+    pub(crate) fn truncate(&mut self, units: usize) {
+        self.0.truncate(units);
+    }
+}
+
 impl Container for Memory {
     fn units(&self) -> &[Unit] {
-        &self.0
+        self.0.units()
     }
 
     fn grow(&mut self, units: usize) -> bool {
-        let fits = units < crate::layout::MAX_UNITS as usize;
-        if fits && units > self.0.len() {
-            self.0.resize_with(units, Unit::default);
+        let old = self.0.units();
+        if units <= old.len() {
+            return true;
         }
-        fits
+        if units >= crate::layout::MAX_UNITS as usize {
+            return false;
+        }
+        let Some(new) = Pages::new(units) else { return false };
+        View::new(new.units()).copy(View::new(old));
+        self.0 = new;
+        true
     }
 }
 
@@ -181,6 +212,13 @@ impl<'a> View<'a> {
             let mut last = [0; 8];
             last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             self.store64(at + words.len() * 8, u64::from_le_bytes(last));
+        }
+    }
+
+    /// Copies all of another view, where nobody reads yet.
+    fn copy(self, from: View<'_>) {
+        for at in (0..from.len).step_by(8) {
+            self.store64(at, from.u64(at));
         }
     }
 

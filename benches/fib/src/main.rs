@@ -6,6 +6,7 @@
 mod bgp;
 mod churn;
 mod dpdk;
+mod floor;
 mod keys;
 mod measure;
 mod report;

@@ -1,5 +1,6 @@
 //! 10,000 VRFs of tenants: hosts, subnets and a default route each, addresses overlapping.
 
+use crate::floor::Floor;
 use crate::keys::{Draw, KEYS};
 use crate::measure::{Subject, in_turns, must_agree};
 use crate::report::Report;
@@ -172,9 +173,10 @@ pub(crate) fn run(turns: usize, report: &mut Report) -> Result<()> {
     let records: Vec<[u64; 4]> =
         (0..tenants.hosts.len()).map(|id| image.adjacency_line(1 << 29 | id as u32)).collect();
     let draws = [("uniform", Draw::Uniform), ("Zipf", Draw::zipf(tenants.hosts.len(), &mut Rng::new(3)))];
+    let floor = Floor::new(&[tenants.hosts.len() * 64 * 100 / (5 * 80), tenants.hosts.len() * 32]);
     for (name, draw) in &draws {
         let keys = tenants.keys(draw, 100, 0, image);
-        let found = in_turns(
+        let mut found = in_turns(
             turns,
             KEYS,
             vec![
@@ -191,6 +193,7 @@ pub(crate) fn run(turns: usize, report: &mut Report) -> Result<()> {
             ],
         );
         must_agree("hosts", &found)?;
+        found.extend(in_turns(turns, KEYS, vec![floor.subject("memory: 2 lines")]));
         report.lookups(&format!("10k VRFs: host keys {name} + adjacency"), &found);
     }
     let tries = tries(&tenants, image)?;
