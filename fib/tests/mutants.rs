@@ -1,6 +1,10 @@
 //! The tests of the tests: a walker with a mistake is told from the right one. Mistakes are seeded in `walk.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, helpers included")]
 
+#[allow(unreachable_pub, missing_docs, dead_code, reason = "one of several test crates that share it")]
+mod common;
+
+use common::mutant_burst;
 use fib::{
     Adjacency, AdjacencyId, BURST, DomainNumber, Egress, FibImage, Memory, NetworkKey, NextHop, Options,
     PortKey, Prefix, Route, Tables, VrfId,
@@ -83,13 +87,11 @@ fn wrong<const M: u8>(universe: &Universe) -> (usize, usize) {
     for domain in universe.vrfs.iter().filter_map(|vrf| image.domain(*vrf)) {
         for addrs in universe.addrs.chunks(BURST) {
             let right = right(image, domain, addrs);
-            let keys: Vec<(DomainNumber, IpAddr)> = addrs.iter().map(|addr| (domain, *addr)).collect();
-            let mut words = [0; BURST];
-            image.mutant_burst::<M>(&keys, &mut words);
-            alone += keys
+            let words = mutant_burst::<M>(image, domain, addrs);
+            alone += addrs
                 .iter()
                 .zip(&right)
-                .filter(|((d, a), right)| image.mutant_lookup::<M>(*d, *a) != **right)
+                .filter(|(addr, right)| image.mutant_lookup::<M>(domain, **addr) != **right)
                 .count();
             in_bursts += words.iter().zip(&right).filter(|(word, right)| word != right).count();
         }

@@ -143,7 +143,7 @@ pub(crate) fn routes(table: &[Line], v6: bool) -> Result<Vec<Route>> {
 }
 
 /// Addresses inside prefixes: a prefix is drawn, then its host bits.
-fn keys(table: &[Line], draw: &Draw) -> Vec<u128> {
+pub(crate) fn keys(table: &[Line], draw: &Draw) -> Vec<u128> {
     let mut rng = Rng::new(5);
     let key = |_| {
         let line = table[draw.item(table.len(), &mut rng)];

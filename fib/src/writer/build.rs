@@ -329,11 +329,13 @@ impl<C: Container> Writer<C> {
         Ok(())
     }
 
-    /// Places the rest of the hosts: in their other buckets, or in trees.
+    /// Places the rest of the hosts: in their other buckets, in slots of hosts that find room elsewhere, or in trees. A
+    /// lookup of one in a tree waits for several lines, one after the other, and a burst with it.
     fn house(&mut self, homeless: Vec<Homeless>) {
         for Homeless { domain, key, word } in homeless {
             let exact = Exact::host(domain, key);
-            if self.add_new(exact, word) == Added::NoRoom {
+            if self.add_new(exact, word) == Added::NoRoom && self.add_by_moving(exact, word) == Added::NoRoom
+            {
                 self.count_overflow(exact, 1);
                 self.set_seen(domain, |state| {
                     state.hosts -= 1;
