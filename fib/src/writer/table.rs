@@ -85,6 +85,11 @@ impl<C: Container> Writer<C> {
         self.place(home, other, key, word)
     }
 
+    /// Asks for the home of a key.
+    pub(super) fn prefetch_home(&self, key: Exact) {
+        self.view().prefetch(self.buckets(key).0);
+    }
+
     /// Adds a key that has no slot yet to its home alone.
     pub(super) fn add_home(&self, key: Exact, word: u32) -> Added {
         let (home, _) = self.buckets(key);
