@@ -200,7 +200,7 @@ pub(crate) fn run(turns: usize, report: &mut Report) -> Result<()> {
     let tries = tries(&tenants, image)?;
     for (name, draw) in &draws {
         let keys = tenants.keys(draw, 90, 8, image);
-        let found = in_turns(
+        let mut found = in_turns(
             turns,
             KEYS,
             vec![
@@ -218,6 +218,7 @@ pub(crate) fn run(turns: usize, report: &mut Report) -> Result<()> {
             ],
         );
         must_agree("mix", &found)?;
+        found.extend(in_turns(turns, KEYS, vec![floor.subject("memory: 2 lines")]));
         report.lookups(&format!("10k VRFs: mix 90/8/2 {name} + adjacency"), &found);
     }
     Ok(())

@@ -9,11 +9,11 @@ use crate::layout::{
 };
 use crate::memory::Container;
 use crate::walk::Key;
-use crate::{NextHop, Prefix, Route, Tables};
+use crate::{Egress, NextHop, Prefix, Route, Tables};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use packet::VrfId;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
@@ -26,6 +26,9 @@ struct Plan {
     hosts4: usize,
     hosts6: usize,
     prefixes: usize,
+    egresses: Vec<Egress>,
+    /// By adjacency, in their order: the place of its egress among those. A million adjacencies have few.
+    egress_of: Vec<usize>,
 }
 
 impl Plan {
@@ -33,6 +36,14 @@ impl Plan {
         let mut plan = Self::default();
         for routes in routes.chunk_by(|a, b| a.vrf == b.vrf) {
             plan.vrf(routes)?;
+        }
+        let mut places = HashMap::<super::EgressKey, usize>::new();
+        for egress in tables.adjacencies.values().map(|adjacency| adjacency.egress) {
+            let place = *places.entry(egress.into()).or_insert_with(|| {
+                plan.egresses.push(egress);
+                plan.egresses.len() - 1
+            });
+            plan.egress_of.push(place);
         }
         let entry = &tables.entry;
         plan.vrfs.extend(entry.router_ports.values().map(|port| port.vrf));
@@ -88,8 +99,6 @@ impl Plan {
             + entry.networks.len()
             + entry.bindings.len()
             + usize::from(!entry.tunnel_ends.is_empty());
-        let egresses: HashSet<super::EgressKey> =
-            tables.adjacencies.values().map(|adjacency| adjacency.egress.into()).collect();
         for (section, number) in [
             (section::HOSTS4, buckets(self.hosts4, 5, options.load)),
             (section::HOSTS6, buckets(self.hosts6, 2, options.load)),
@@ -102,7 +111,7 @@ impl Plan {
             (section::DOMAINS, records(domains)),
             (section::ADJACENCIES, records(tables.adjacencies.len())),
             (section::GROUPS, records(tables.groups.len())),
-            (section::EGRESSES, records(egresses.len())),
+            (section::EGRESSES, records(self.egresses.len())),
             (section::PORTS, records(entry.ports.len() + 1)),
             (section::NETWORKS, records(entry.networks.len() + 1)),
             (section::ROUTER_PORTS, records(entry.router_ports.len())),
@@ -161,7 +170,7 @@ impl<C: Container> Writer<C> {
         }
         let plan = Plan::new(&routes, tables)?;
         let mut writer = Self::empty(memory, &plan, tables, &options)?;
-        writer.adjacencies(tables)?;
+        writer.adjacencies(&plan, tables)?;
         writer.domains(&plan, tables)?;
         writer.entry(tables)?;
         for (id, group) in &tables.groups {
@@ -387,14 +396,16 @@ impl<C: Container> Writer<C> {
         self.view().store64(at, len << 32 | offset);
     }
 
-    fn adjacencies(&mut self, tables: &Tables) -> Result<(), BuildError> {
+    fn adjacencies(&mut self, plan: &Plan, tables: &Tables) -> Result<(), BuildError> {
         let last = tables.adjacencies.keys().next_back().map_or(0, |id| id.0 as usize + 1);
         if last > 1 << 24 {
             return Err(BuildError::TooLarge { what: "adjacency id", value: last - 1 });
         }
         self.adjacency_index = alloc::vec![NO_INDEX; last];
-        for (id, adjacency) in &tables.adjacencies {
-            let egress = self.egress(adjacency.egress, &tables.entry)?;
+        let indices = plan.egresses.iter().map(|egress| self.egress(*egress, &tables.entry));
+        let indices = indices.collect::<Result<Vec<u32>, _>>()?;
+        for ((id, adjacency), place) in tables.adjacencies.iter().zip(&plan.egress_of) {
+            let egress = indices.get(*place).copied().unwrap_or_default();
             self.write_adjacency(*id, adjacency, egress)?;
         }
         Ok(())

@@ -169,20 +169,22 @@ pub fn agree(model: &fib::naive::Model, image: fib::FibImage<'_>, addrs: &[IpAdd
         for addrs in addrs.chunks(fib::BURST) {
             let scalar: Vec<u32> = addrs.iter().map(|addr| image.lookup_word(domain, *addr)).collect();
             assert_eq!(burst(image, domain, addrs), scalar, "{vrf}, {addrs:?}");
-            assert_eq!(mutant_burst::<0>(image, domain, addrs), scalar, "{vrf}, {addrs:?}, portable");
+            assert_eq!(mutant_burst::<0>(image, |_| domain, addrs), scalar, "{vrf}, {addrs:?}, portable");
         }
     }
 }
 
 /// The words of a burst with the machine's instructions; addresses of both families are parted.
 pub fn burst(image: fib::FibImage<'_>, domain: fib::DomainNumber, addrs: &[IpAddr]) -> Vec<u32> {
-    parted(domain, addrs, |keys, words| image.burst4(keys, words), |keys, words| image.burst6(keys, words))
+    let burst4 = |keys: &[_], words: &mut _| image.burst4(keys, words);
+    parted(|_| domain, addrs, burst4, |keys, words| image.burst6(keys, words))
 }
 
-/// The same of a mutant, or, of mutant 0, with the instructions that every machine has.
+/// The same of a mutant, or, of mutant 0, with the instructions that every machine has; each address, by its index, in
+/// a domain.
 pub fn mutant_burst<const M: u8>(
     image: fib::FibImage<'_>,
-    domain: fib::DomainNumber,
+    domain: impl Fn(usize) -> fib::DomainNumber,
     addrs: &[IpAddr],
 ) -> Vec<u32> {
     let burst4 = |keys: &[_], words: &mut _| image.mutant_burst4::<M>(keys, words);
@@ -190,16 +192,16 @@ pub fn mutant_burst<const M: u8>(
 }
 
 fn parted(
-    domain: fib::DomainNumber,
+    domain: impl Fn(usize) -> fib::DomainNumber,
     addrs: &[IpAddr],
     burst4: impl Fn(&[(fib::DomainNumber, u32)], &mut [u32; fib::BURST]),
     burst6: impl Fn(&[(fib::DomainNumber, u128)], &mut [u32; fib::BURST]),
 ) -> Vec<u32> {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for addr in addrs {
+    for (index, addr) in addrs.iter().enumerate() {
         match addr {
-            IpAddr::V4(addr) => v4.push((domain, addr.to_bits())),
-            IpAddr::V6(addr) => v6.push((domain, addr.to_bits())),
+            IpAddr::V4(addr) => v4.push((domain(index), addr.to_bits())),
+            IpAddr::V6(addr) => v6.push((domain(index), addr.to_bits())),
         }
     }
     let (mut words4, mut words6) = ([7; fib::BURST], [7; fib::BURST]);
