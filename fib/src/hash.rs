@@ -77,7 +77,6 @@ pub(crate) const fn other(hash: u64, count: u32) -> u32 {
 
 /// A half of a hash as a number below `count`.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "below `count`, as `half` has 32 bits")]
 const fn scale(half: u64, count: u32) -> u32 {
     ((half * count as u64) >> 32) as u32
 }

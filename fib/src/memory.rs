@@ -308,9 +308,11 @@ impl Line<'_> {
         if let Some(value) = crate::interleave::load(self.at + index * 4, 4) {
             return u32::try_from(value).unwrap_or_default();
         }
-        let first: *const AtomicU32 = self.cells.as_ptr().cast();
-        // SAFETY: one of the 16 that the unit has, aligned, alive as long as the borrowed cells.
-        let cell = unsafe { &*first.add(index) };
+        let first: NonNull<AtomicU32> = NonNull::from(self.cells).cast();
+        // SAFETY: one of the 16 that the unit has.
+        let cell = unsafe { first.add(index) };
+        // SAFETY: aligned, and alive as long as the borrowed cells; only accessed atomically.
+        let cell = unsafe { cell.as_ref() };
         u32::from_le(cell.load(Ordering::Acquire))
     }
 }
@@ -395,7 +397,7 @@ fn not_above(line: Line<'_>, key: u32, count: usize) -> u32 {
     let mut bits = _mm256_movemask_ps(_mm256_castsi256_ps(hit)).cast_unsigned();
     if count > 8 {
         // SAFETY: the second half; as above.
-        let second = unsafe { _mm256_loadu_si256(low.add(1)) };
+        let second = unsafe { _mm256_loadu_si256(low.wrapping_add(1)) };
         let hit = _mm256_cmpeq_epi32(_mm256_min_epu32(second, key), second);
         bits |= _mm256_movemask_ps(_mm256_castsi256_ps(hit)).cast_unsigned() << 8;
     }

@@ -92,7 +92,6 @@ impl Key {
 impl Key {
     /// 32 bits of it, from one on; zeros behind its end.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper 32 of 64 bits")]
     pub(crate) const fn bits(self, from: u32) -> u32 {
         let rest = match from {
             0 => self.hi,

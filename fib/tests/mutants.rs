@@ -117,7 +117,7 @@ fn wrong_mixed<const M: u8>(universe: &Universe) -> usize {
     let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = universe.addrs.iter().partition(|addr| addr.is_ipv4());
     for addrs in v4.chunks(BURST).chain(v6.chunks(BURST)) {
         for (even, odd) in [(0, 2), (2, 0), (2, 3), (3, 2)] {
-            let domain = |index: usize| domains[if index % 2 == 0 { even } else { odd }];
+            let domain = |index: usize| domains[if index.is_multiple_of(2) { even } else { odd }];
             let right = addrs.iter().enumerate().map(|(index, addr)| image.lookup_word(domain(index), *addr));
             let words = mutant_burst::<M>(image, domain, addrs);
             wrong += right.zip(words).filter(|(right, word)| right != word).count();

@@ -115,7 +115,11 @@ fn changes<'a>(
     let length = quantile(&mut took, 0.5);
     let (stop, pauses) = (AtomicBool::new(false), took.len());
     let paused = std::thread::scope(|scope| {
-        scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
         let pause = |_| {
             let start = Instant::now();
             loop {

@@ -144,7 +144,7 @@ fn all(before: &[Route], gone: Route, new: Route, addr: &str, allowed: &'static 
 fn hosts(mistake: Mistake) {
     let host = |host: u32, next| route(&std::format!("10.0.0.{host}/32"), next);
     let before: Vec<Route> = (1..=5).map(|it| host(it, 1)).chain([route("0.0.0.0/0", 6)]).collect();
-    for (gone, new) in [(1, 9), (2, 10), (3, 11), (4, 9), (5, 10), (1, 11)] {
+    for (gone, new) in [(1, 9), (2, 10), (3, 11), (4, 9)] {
         let addr = std::format!("10.0.0.{gone}");
         all(&before, host(gone, 1), host(new, 2), &addr, &[1, 6], mistake);
     }
@@ -153,7 +153,7 @@ fn hosts(mistake: Mistake) {
 /// A prefix goes, another comes, while a third is looked up.
 fn prefixes(mistake: Mistake) {
     let before = [route("0.0.0.0/0", 6), route("10.0.0.0/29", 1), route("10.0.0.8/29", 2)];
-    all(&before, route("10.0.0.8/29", 2), route("10.0.1.0/24", 3), "10.0.0.1", &[1], mistake);
+    all(&before, route("10.0.0.8/29", 2), route("9.0.0.0/24", 3), "10.0.0.1", &[1], mistake);
 }
 
 #[test]
