@@ -59,15 +59,26 @@ pub(crate) const fn mix(mut x: u64) -> u64 {
     x ^ x >> 33
 }
 
-/// The two buckets of a hash: home, and the other one. Equal only if there is but one bucket.
+/// The home bucket of a hash.
 #[inline(always)]
-pub(crate) fn buckets(hash: u64, count: u32) -> (u32, u32) {
-    let scale = |half: u64| u32::try_from((half * u64::from(count)) >> 32).unwrap_or_default();
-    let (home, other) = (scale(hash >> 32), scale(hash & 0xffff_ffff));
+pub(crate) const fn home(hash: u64, count: u32) -> u32 {
+    scale(hash >> 32, count)
+}
+
+/// The other bucket of a hash: not the home, unless there is but one bucket.
+#[inline(always)]
+pub(crate) const fn other(hash: u64, count: u32) -> u32 {
+    let (home, other) = (home(hash, count), scale(hash & 0xffff_ffff, count));
     if home != other {
-        return (home, other);
+        return other;
     }
-    (home, if home + 1 == count { 0 } else { home + 1 })
+    if home + 1 == count { 0 } else { home + 1 }
+}
+
+/// A half of a hash as a number below `count`.
+#[inline(always)]
+const fn scale(half: u64, count: u32) -> u32 {
+    ((half * count as u64) >> 32) as u32
 }
 
 /// The bucket hash of a 64-bit key.

@@ -35,6 +35,28 @@ pub struct FibImage<'a> {
     view: View<'a>,
 }
 
+/// The adjacencies of an image. Good for the lookups of one burst: a section that grows moves.
+#[derive(Debug, Clone, Copy)]
+pub struct Adjacencies<'a> {
+    view: View<'a>,
+    part: walk::Part,
+}
+
+impl Adjacencies<'_> {
+    /// The bytes of the adjacency that a word names, as four numbers ([`AdjacencyRecord`], little-endian); zeros if it
+    /// names none.
+    #[inline(always)]
+    pub fn line(&self, word: u32) -> [u64; 4] {
+        if crate::word::kind(word) != w::ADJACENCY {
+            return [0; 4];
+        }
+        match self.part.record(crate::word::argument(word), size_of::<AdjacencyRecord>()) {
+            Some(at) => self.view.numbers(at),
+            None => [0; 4],
+        }
+    }
+}
+
 /// The answer of a lookup: the route, of those that match, with the longest prefix.
 pub type Found = Route;
 
@@ -160,17 +182,10 @@ impl<'a> FibImage<'a> {
         decode_adjacency(&record, &egress)
     }
 
-    /// The bytes of the adjacency that a word names, as four numbers ([`AdjacencyRecord`], little-endian); zeros if it
-    /// names none. For those who rewrite packets by the million.
+    /// The adjacencies as they stand, for those who rewrite packets by the million.
     #[inline]
-    pub fn adjacency_line(&self, word: u32) -> [u64; 4] {
-        let record = (crate::word::kind(word) == w::ADJACENCY).then(|| {
-            self.view
-                .part(section::ADJACENCIES)
-                .record(crate::word::argument(word), size_of::<AdjacencyRecord>())
-        });
-        let Some(Some(at)) = record else { return [0; 4] };
-        [0, 8, 16, 24].map(|word| self.view.u64(at + word))
+    pub fn adjacencies(&self) -> Adjacencies<'a> {
+        Adjacencies { view: self.view, part: self.view.part(section::ADJACENCIES) }
     }
 
     fn router_port_id(&self, index: u32) -> Option<RouterPortId> {

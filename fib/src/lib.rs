@@ -30,7 +30,9 @@ mod writer;
 
 pub use entry::{Entry, Neighbour, Network, Port, RouterPort, RouterPortId, Segment, TunnelPath};
 pub use grace::Readers;
-pub use image::{BURST, DomainNumber, Explanation, FibImage, Finding, Found, LoadError, Stats, Verdict};
+pub use image::{
+    Adjacencies, BURST, DomainNumber, Explanation, FibImage, Finding, Found, LoadError, Stats, Verdict,
+};
 #[cfg(feature = "std")]
 pub use mapped::{Mapped, MappedImage};
 pub use memory::{Container, Memory, Unit};

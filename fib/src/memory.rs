@@ -3,8 +3,8 @@
 //! Every access is within bounds, aligned and atomic, so bytes may come from anywhere and change at any time.
 #![allow(unsafe_code, reason = "image bytes are shared with a concurrent writer, perhaps of another process")]
 
-use alloc::vec::Vec;
 use core::marker::PhantomData;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// 64 bytes of an image, aligned as one cache line.
@@ -31,56 +31,88 @@ impl<T: Container> Container for &T {
     }
 }
 
-/// Plain memory.
+#[cfg(feature = "std")]
+mod pages;
+#[cfg(feature = "std")]
+use pages::Pages;
+
+/// Plain memory without a system to ask: what the allocator gives.
+#[cfg(not(feature = "std"))]
 #[derive(Debug, Default)]
-pub struct Memory(Vec<Unit>);
+struct Pages(alloc::vec::Vec<Unit>);
 
-impl Memory {
-    /// Zeroed memory.
-    pub fn new(units: usize) -> Self {
-        let mut memory = Vec::new();
-        memory.resize_with(units, Unit::default);
-        Self(memory)
+#[cfg(not(feature = "std"))]
+impl Pages {
+    fn new(units: usize) -> Option<Self> {
+        let mut all = alloc::vec::Vec::new();
+        all.try_reserve_exact(units).ok()?;
+        all.resize_with(units, Unit::default);
+        Some(Self(all))
     }
 
-    /// A copy of bytes; the rest of the last unit is zero.
-    pub fn copy_of(bytes: &[u8]) -> Self {
-        let memory = Self::new(bytes.len().div_ceil(size_of::<Unit>()));
-        View::new(&memory.0).write(0, bytes);
-        memory
+    fn units(&self) -> &[Unit] {
+        &self.0
     }
 
-    /// The bytes; needs that nobody writes, hence `&mut`.
-    pub fn bytes(&mut self) -> &[u8] {
-        let (at, len) = (self.0.as_ptr().cast::<u8>(), size_of_val(self.0.as_slice()));
-        // SAFETY: the units are initialized, have no padding, and are borrowed exclusively.
-        unsafe { core::slice::from_raw_parts(at, len) }
-    }
-
-    pub(crate) fn truncate(&mut self, units: usize) {
+    fn truncate(&mut self, units: usize) {
         self.0.truncate(units);
         self.0.shrink_to_fit();
     }
 }
 
+/// Plain memory.
+#[derive(Debug, Default)]
+pub struct Memory(Pages);
+
+impl Memory {
+    /// Zeroed memory; none if the system has not got so much, and then nothing fits.
+    pub fn new(units: usize) -> Self {
+        Self(Pages::new(units).unwrap_or_default())
+    }
+
+    /// A copy of bytes; the rest of the last unit is zero.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let memory = Self::new(bytes.len().div_ceil(size_of::<Unit>()));
+        View::new(memory.units()).write(0, bytes);
+        memory
+    }
+
+    /// The bytes; needs that nobody writes, hence `&mut`.
+    pub fn bytes(&mut self) -> &[u8] {
+        let units = self.0.units();
+        // SAFETY: the units are initialized, have no padding, and are borrowed exclusively.
+        unsafe { core::slice::from_raw_parts(units.as_ptr().cast::<u8>(), size_of_val(units)) }
+    }
+
+    pub(crate) fn truncate(&mut self, units: usize) {
+        self.0.truncate(units);
+    }
+}
+
 impl Container for Memory {
     fn units(&self) -> &[Unit] {
-        &self.0
+        self.0.units()
     }
 
     fn grow(&mut self, units: usize) -> bool {
-        let fits = units < crate::layout::MAX_UNITS as usize;
-        if fits && units > self.0.len() {
-            self.0.resize_with(units, Unit::default);
+        let old = self.0.units();
+        if units <= old.len() {
+            return true;
         }
-        fits
+        if units >= crate::layout::MAX_UNITS as usize {
+            return false;
+        }
+        let Some(new) = Pages::new(units) else { return false };
+        View::new(new.units()).copy(View::new(old));
+        self.0 = new;
+        true
     }
 }
 
 /// A view of an image's memory. Reads outside of it give 0, writes outside of it do nothing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
-    base: *const u8,
+    base: NonNull<u8>,
     /// In bytes.
     len: usize,
     life: PhantomData<&'a [Unit]>,
@@ -93,13 +125,13 @@ unsafe impl Sync for View<'_> {}
 
 impl<'a> View<'a> {
     pub(crate) fn new(units: &'a [Unit]) -> Self {
-        Self { base: units.as_ptr().cast(), len: size_of_val(units), life: PhantomData }
+        Self { base: NonNull::from(units).cast(), len: size_of_val(units), life: PhantomData }
     }
 
     /// Of bytes that begin at an 8-byte boundary, for reading alone; `None` for others.
     pub(crate) fn of_bytes(bytes: &'a [u8]) -> Option<Self> {
         let aligned = bytes.as_ptr().addr().is_multiple_of(8);
-        aligned.then_some(Self { base: bytes.as_ptr(), len: bytes.len(), life: PhantomData })
+        aligned.then_some(Self { base: NonNull::from(bytes).cast(), len: bytes.len(), life: PhantomData })
     }
 
     /// In bytes.
@@ -109,19 +141,19 @@ impl<'a> View<'a> {
 
     #[inline(always)]
     const fn has(self, at: usize, size: usize) -> bool {
-        at < self.len && self.len - at >= size && at.is_multiple_of(size)
+        at < self.len.saturating_sub(size - 1) && at.is_multiple_of(size)
     }
 
+    /// What stands at a byte offset: a type of atomic numbers without padding, whose size is its alignment, or 64 bytes.
     #[inline(always)]
-    fn cell32(self, at: usize) -> Option<&'a AtomicU32> {
-        // SAFETY: in bounds, aligned (the base to 8 bytes, `at` to 4), alive for 'a; only accessed atomically.
-        self.has(at, 4).then(|| unsafe { AtomicU32::from_ptr(self.base.wrapping_add(at).cast_mut().cast()) })
-    }
-
-    #[inline(always)]
-    fn cell64(self, at: usize) -> Option<&'a AtomicU64> {
-        // SAFETY: in bounds, aligned (the base and `at` to 8 bytes), alive for 'a; only accessed atomically.
-        self.has(at, 8).then(|| unsafe { AtomicU64::from_ptr(self.base.wrapping_add(at).cast_mut().cast()) })
+    fn cell<T>(self, at: usize) -> Option<&'a T> {
+        if !self.has(at, size_of::<T>()) {
+            return None;
+        }
+        // SAFETY: in bounds.
+        let first = unsafe { self.base.add(at) };
+        // SAFETY: in bounds, aligned (the base to 8 bytes, `at` to the size), alive for 'a; only accessed atomically.
+        Some(unsafe { first.cast().as_ref() })
     }
 
     /// The number at a byte offset that is a multiple of 4.
@@ -131,7 +163,7 @@ impl<'a> View<'a> {
         if let Some(value) = crate::interleave::load(at, 4) {
             return u32::try_from(value).unwrap_or_default();
         }
-        self.cell32(at).map_or(0, |cell| u32::from_le(cell.load(Ordering::Acquire)))
+        self.cell(at).map_or(0, |cell: &AtomicU32| u32::from_le(cell.load(Ordering::Acquire)))
     }
 
     /// The number at a byte offset that is a multiple of 8.
@@ -141,14 +173,31 @@ impl<'a> View<'a> {
         if let Some(value) = crate::interleave::load(at, 8) {
             return value;
         }
-        self.cell64(at).map_or(0, |cell| u64::from_le(cell.load(Ordering::Acquire)))
+        self.cell(at).map_or(0, |cell: &AtomicU64| u64::from_le(cell.load(Ordering::Acquire)))
     }
 
-    /// Numbers that follow each other, within one line; zeros if they do not fit.
+    /// The 64 bytes at a byte offset that is a multiple of that: one check for all of its numbers.
     #[inline(always)]
-    pub(crate) fn u64s<const N: usize>(self, at: usize) -> [u64; N] {
-        let inside = at < self.len && self.len - at >= N * 8;
-        core::array::from_fn(|index| if inside { self.u64(at + index * 8) } else { 0 })
+    pub(crate) fn line(self, at: usize) -> Option<Line<'a>> {
+        let cells = self.cell(at)?;
+        Some(Line {
+            cells,
+            #[cfg(test)]
+            at,
+        })
+    }
+
+    /// `N` numbers, 2 or 4, at a byte offset that is a multiple of their size; zeros outside.
+    #[inline(always)]
+    pub(crate) fn numbers<const N: usize>(self, at: usize) -> [u64; N] {
+        #[cfg(test)]
+        if crate::interleave::load(at, 8).is_some() {
+            return core::array::from_fn(|index| self.u64(at + index * 8));
+        }
+        match self.cell::<[AtomicU64; N]>(at) {
+            Some(cells) => cells.each_ref().map(|cell| u64::from_le(cell.load(Ordering::Acquire))),
+            None => [0; N],
+        }
     }
 
     /// Publishes: what was stored before is seen by whoever sees this.
@@ -156,7 +205,7 @@ impl<'a> View<'a> {
     pub(crate) fn store32(self, at: usize, value: u32) {
         #[cfg(test)]
         crate::interleave::stored(at, &value.to_le_bytes());
-        if let Some(cell) = self.cell32(at) {
+        if let Some(cell) = self.cell::<AtomicU32>(at) {
             cell.store(value.to_le(), Ordering::Release);
         }
     }
@@ -166,7 +215,7 @@ impl<'a> View<'a> {
     pub(crate) fn store64(self, at: usize, value: u64) {
         #[cfg(test)]
         crate::interleave::stored(at, &value.to_le_bytes());
-        if let Some(cell) = self.cell64(at) {
+        if let Some(cell) = self.cell::<AtomicU64>(at) {
             cell.store(value.to_le(), Ordering::Release);
         }
     }
@@ -181,6 +230,13 @@ impl<'a> View<'a> {
             let mut last = [0; 8];
             last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             self.store64(at + words.len() * 8, u64::from_le_bytes(last));
+        }
+    }
+
+    /// Copies all of another view, where nobody reads yet.
+    fn copy(self, from: View<'_>) {
+        for at in (0..from.len).step_by(8) {
+            self.store64(at, from.u64(at));
         }
     }
 
@@ -211,24 +267,62 @@ impl<'a> View<'a> {
         sum.finish()
     }
 
-    /// Asks for the cache line of a byte offset.
+    /// Asks for the cache line of a byte offset, wherever that is: the answer is never looked at.
     #[inline(always)]
     pub(crate) fn prefetch(self, at: usize) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
-        if at < self.len {
+        {
             use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: in bounds; and prefetching never faults.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.base.wrapping_add(at).cast()) }
+            // SAFETY: prefetching never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.base.as_ptr().wrapping_add(at).cast()) }
         }
         #[cfg(not(all(target_arch = "x86_64", not(miri))))]
         let _ = at;
     }
 }
 
+/// The numbers of one unit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    cells: &'a [AtomicU64; 8],
+    #[cfg(test)]
+    at: usize,
+}
+
+impl Line<'_> {
+    /// One of the eight 64-bit numbers.
+    #[inline(always)]
+    pub(crate) fn u64(self, index: usize) -> u64 {
+        #[cfg(test)]
+        if let Some(value) = crate::interleave::load(self.at + index * 8, 8) {
+            return value;
+        }
+        self.cells.get(index).map_or(0, |cell| u64::from_le(cell.load(Ordering::Acquire)))
+    }
+
+    /// One of the sixteen 32-bit numbers; of the index, the lower four bits count.
+    #[inline(always)]
+    pub(crate) fn u32(self, index: usize) -> u32 {
+        let index = index % 16;
+        #[cfg(test)]
+        if let Some(value) = crate::interleave::load(self.at + index * 4, 4) {
+            return u32::try_from(value).unwrap_or_default();
+        }
+        let first: NonNull<AtomicU32> = NonNull::from(self.cells).cast();
+        // SAFETY: one of the 16 that the unit has.
+        let cell = unsafe { first.add(index) };
+        // SAFETY: aligned, and alive as long as the borrowed cells; only accessed atomically.
+        let cell = unsafe { cell.as_ref() };
+        u32::from_le(cell.load(Ordering::Acquire))
+    }
+}
+
 /// How walkers count: the instructions differ, the answers do not.
 pub(crate) trait Isa: Copy {
-    /// How many of the first `N` numbers of the line at a unit's byte offset are not above the key. `N` is 7 or 15.
-    fn not_above<const N: usize>(view: View<'_>, at: usize, key: u32) -> u32;
+    /// How many of the first `N` 32-bit numbers of a line are not above the key. `N` is 7 or 15.
+    fn not_above<const N: usize>(line: Line<'_>, key: u32) -> u32;
+    /// Which of the first five 64-bit numbers of a line is the key; 5 if none is.
+    fn place_of(line: Line<'_>, key: u64) -> usize;
     /// How many bits are set.
     fn ones(bits: u64) -> u32;
 }
@@ -239,8 +333,15 @@ pub(crate) struct Portable;
 
 impl Isa for Portable {
     #[inline(always)]
-    fn not_above<const N: usize>(view: View<'_>, at: usize, key: u32) -> u32 {
-        (0..N).map(|index| u32::from(view.u32(at + index * 4) <= key)).sum()
+    fn not_above<const N: usize>(line: Line<'_>, key: u32) -> u32 {
+        (0..N).map(|index| u32::from(line.u32(index) <= key)).sum()
+    }
+
+    /// Looks at all of them: which one it is cannot be predicted, so a branch for each would cost more than the rest of
+    /// the lookup.
+    #[inline(always)]
+    fn place_of(line: Line<'_>, key: u64) -> usize {
+        (0..5).fold(5, |hit, place| if line.u64(place) == key { place } else { hit })
     }
 
     #[inline(always)]
@@ -264,30 +365,67 @@ impl Avx2 {
 #[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
 impl Isa for Avx2 {
     #[inline(always)]
-    fn not_above<const N: usize>(view: View<'_>, at: usize, key: u32) -> u32 {
-        use core::arch::x86_64::*;
-        if !view.has(at, 64) {
-            return 0;
-        }
-        // SAFETY: a line in bounds, and the caller's machine has AVX2. The starts of a node are written before it is
-        // published, so no store races with these loads; were the bytes hostile, any answer would do.
-        #[allow(clippy::multiple_unsafe_ops_per_block, reason = "one vector comparison")]
-        unsafe {
-            let (low, key) = (view.base.add(at).cast::<__m256i>(), _mm256_set1_epi32(key.cast_signed()));
-            let mask = |line: __m256i| {
-                let hit = _mm256_cmpeq_epi32(_mm256_min_epu32(line, key), line);
-                _mm256_movemask_ps(_mm256_castsi256_ps(hit)).cast_unsigned()
-            };
-            let mut bits = mask(_mm256_loadu_si256(low));
-            if N > 8 {
-                bits |= mask(_mm256_loadu_si256(low.add(1))) << 8;
-            }
-            Self::ones(u64::from(bits & ((1 << N) - 1)))
-        }
+    fn not_above<const N: usize>(line: Line<'_>, key: u32) -> u32 {
+        // SAFETY: the caller's machine has AVX2.
+        unsafe { not_above(line, key, N) }
+    }
+
+    #[inline(always)]
+    fn place_of(line: Line<'_>, key: u64) -> usize {
+        // SAFETY: the caller's machine has AVX2.
+        unsafe { place_of(line, key) }
     }
 
     #[inline(always)]
     fn ones(bits: u64) -> u32 {
         bits.count_ones()
     }
+}
+
+/// A function of its own, with its instructions named, so that it becomes part of callers with the same.
+#[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn not_above(line: Line<'_>, key: u32, count: usize) -> u32 {
+    use core::arch::x86_64::*;
+    let low: *const __m256i = line.cells.as_ptr().cast();
+    // SAFETY: the first half of the line's 64 bytes. The starts of a node are written before it is published, so no
+    // store races with these loads; were the bytes hostile, any answer would do.
+    let first = unsafe { _mm256_loadu_si256(low) };
+    let key = _mm256_set1_epi32(key.cast_signed());
+    let hit = _mm256_cmpeq_epi32(_mm256_min_epu32(first, key), first);
+    let mut bits = _mm256_movemask_ps(_mm256_castsi256_ps(hit)).cast_unsigned();
+    if count > 8 {
+        // SAFETY: the second half; as above.
+        let second = unsafe { _mm256_loadu_si256(low.wrapping_add(1)) };
+        let hit = _mm256_cmpeq_epi32(_mm256_min_epu32(second, key), second);
+        bits |= _mm256_movemask_ps(_mm256_castsi256_ps(hit)).cast_unsigned() << 8;
+    }
+    (bits & ((1 << count) - 1)).count_ones()
+}
+
+/// As [`not_above`]. Keys come and go while others look, so this is no load that the compiler knows, but one by the
+/// machine: as four acquiring loads of 8 bytes, each of them whole (AMD64 Architecture Programmer's Manual, volume 2,
+/// 7.3.2; Intel SDM, volume 3A, 9.1.1).
+#[cfg(all(target_arch = "x86_64", feature = "std", not(miri)))]
+#[inline]
+#[target_feature(enable = "avx2,bmi1")]
+fn place_of(line: Line<'_>, key: u64) -> usize {
+    let first: u32;
+    // SAFETY: reads the first half of the line's 64 bytes, and changes nothing but its operands.
+    unsafe {
+        core::arch::asm!(
+            "vmovq {wide:x}, {key}",
+            "vpbroadcastq {wide:y}, {wide:x}",
+            "vpcmpeqq {wide:y}, {wide:y}, ymmword ptr [{cells}]",
+            "vmovmskpd {first:e}, {wide:y}",
+            wide = out(ymm_reg) _,
+            key = in(reg) key,
+            cells = in(reg) line.cells.as_ptr(),
+            first = lateout(reg) first,
+            options(nostack, readonly, preserves_flags),
+        );
+    }
+    let fifth = u32::from(line.u64(4) == key) << 4;
+    (first | fifth | 1 << 5).trailing_zeros() as usize
 }

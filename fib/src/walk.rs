@@ -4,7 +4,7 @@
 
 use crate::hash;
 use crate::layout::{CHUNK_UNITS, MAX_UNITS, PREFIXES_ONLY, UNIT, USED, section, word};
-use crate::memory::{Isa, View};
+use crate::memory::{Isa, Line, Portable, View};
 use crate::word::{kind, levels, offset};
 
 /// Bytes of the header before the sections.
@@ -89,10 +89,25 @@ impl Key {
     }
 }
 
+impl Key {
+    /// 32 bits of it, from one on; zeros behind its end.
+    #[inline(always)]
+    pub(crate) const fn bits(self, from: u32) -> u32 {
+        let rest = match from {
+            0 => self.hi,
+            1..64 => self.hi << from | self.lo >> (64 - from),
+            64..128 => self.lo << (from - 64),
+            _ => 0,
+        };
+        (rest >> 32) as u32
+    }
+}
+
 /// The key of an IPv4 host's slot.
 #[inline(always)]
 pub(crate) const fn host4_key(domain: u32, hi: u64) -> u64 {
-    (domain as u64) << 40 | hi >> 24 | USED as u64
+    let addr = (hi >> 32) as u32;
+    (domain as u64) << 40 | (addr as u64) << 8 | USED as u64
 }
 
 /// The tag of an IPv6 host's slot.
@@ -101,30 +116,70 @@ pub(crate) const fn host6_tag(domain: u32) -> u32 {
     domain << 8 | USED
 }
 
-/// The byte offsets of a key's two buckets.
+/// The byte offset of a hash's home bucket.
 #[inline(always)]
-pub(crate) fn homes(part: Part, hash: u64) -> (usize, usize) {
-    let (home, other) = hash::buckets(hash, part.count);
-    (part.at + home as usize * UNIT, part.at + other as usize * UNIT)
+pub(crate) const fn home(part: Part, hash: u64) -> usize {
+    part.at + hash::home(hash, part.count) as usize * UNIT
 }
 
-/// The slot of a key in a bucket. Looks at all of them: which one it is cannot be predicted, so a branch for each would
-/// cost more than the rest of the lookup.
+/// The byte offset of a hash's other bucket.
+#[inline(always)]
+pub(crate) const fn other(part: Part, hash: u64) -> usize {
+    part.at + hash::other(hash, part.count) as usize * UNIT
+}
+
+/// The byte offsets of a hash's two buckets.
+#[inline(always)]
+pub(crate) const fn homes(part: Part, hash: u64) -> (usize, usize) {
+    (home(part, hash), other(part, hash))
+}
+
+/// The hash of a host.
+#[inline(always)]
+pub(crate) const fn host_hash(domain: u32, key: Key, seed: u64) -> u64 {
+    if key.v6 {
+        hash::of_host6(host6_tag(domain), key.hi, key.lo, seed)
+    } else {
+        hash::of_key(host4_key(domain, key.hi), seed)
+    }
+}
+
+/// The slot of an IPv6 host in a bucket, 2 if it is in none.
+#[inline(always)]
+fn slot6_in(line: Line<'_>, tag: u32, key: Key) -> usize {
+    (0..2).fold(2, |hit, slot| {
+        // The tag first: it publishes the address.
+        let tag = line.u32(8 + slot) == tag;
+        let (hi, lo) = (line.u64(slot * 2) == key.hi, line.u64(slot * 2 + 1) == key.lo);
+        if tag & hi & lo { slot } else { hit }
+    })
+}
+
+/// The slot of a key in a bucket.
 #[inline(always)]
 pub(crate) fn slot(view: View<'_>, bucket: usize, key: u64) -> Option<usize> {
-    let keys: [u64; 5] = view.u64s(bucket);
-    let hit = keys.iter().enumerate().fold(5, |hit, (slot, it)| if *it == key { slot } else { hit });
-    (hit < 5).then_some(hit)
+    let slot = Portable::place_of(view.line(bucket)?, key);
+    (slot < 5).then_some(slot)
 }
 
 /// The slot of an IPv6 host in a bucket.
 #[inline(always)]
 pub(crate) fn slot6(view: View<'_>, bucket: usize, tag: u32, key: Key) -> Option<usize> {
-    (0..2).find(|slot| {
-        view.u32(bucket + TAGS6_AT + slot * 4) == tag
-            && view.u64(bucket + slot * 16) == key.hi
-            && view.u64(bucket + slot * 16 + 8) == key.lo
-    })
+    let slot = slot6_in(view.line(bucket)?, tag, key);
+    (slot < 2).then_some(slot)
+}
+
+/// The word of a host in a bucket; 0 if it is not there.
+#[inline(always)]
+pub(crate) fn word_of<I: Isa>(view: View<'_>, bucket: usize, domain: u32, key: Key) -> u32 {
+    let Some(line) = view.line(bucket) else { return 0 };
+    let (slot, slots, words_at) = if key.v6 {
+        (slot6_in(line, host6_tag(domain), key), 2, WORDS6_AT)
+    } else {
+        (I::place_of(line, host4_key(domain, key.hi)), 5, WORDS_AT)
+    };
+    let word = line.u32(words_at / 4 + slot);
+    if slot < slots { word } else { 0 }
 }
 
 /// The word of a key in an exact-match section; 0 if it has none.
@@ -157,8 +212,7 @@ pub(crate) fn host<const M: u8>(view: View<'_>, domain: u32, key: Key) -> u32 {
         return exact_mutant::<M>(view, section::HOSTS4, host4_key(domain, key.hi));
     }
     let tag = host6_tag(domain);
-    let hash = hash::of_host6(tag, key.hi, key.lo, view.table_seed());
-    let (home, other) = homes(view.part(section::HOSTS6), hash);
+    let (home, other) = homes(view.part(section::HOSTS6), host_hash(domain, key, view.table_seed()));
     if let Some(slot) = slot6(view, home, tag, key) {
         return view.u32(home + WORDS6_AT + slot * 4);
     }
@@ -201,28 +255,43 @@ pub(crate) fn directory_entry(view: View<'_>, directory: usize, hi: u64) -> u32 
     view.u32(directory + (hi >> 54) as usize * 4)
 }
 
-/// The byte offset of the Runs, in an entry's chunk.
+/// The byte offset of the Runs of an address in a chunk.
 #[inline(always)]
-pub(crate) const fn runs_at(entry: u32, hi: u64) -> usize {
-    offset(entry) + (hi >> 46 & 0xff) as usize * 16
+pub(crate) const fn runs_at(chunk: usize, hi: u64) -> usize {
+    chunk + (hi >> 46 & 0xff) as usize * 16
 }
 
-/// The byte offset of the word, by the Runs.
+/// The byte offset of the word of an address in a chunk, by the Runs.
 #[inline(always)]
-pub(crate) fn answer_at<I: Isa, const M: u8>(view: View<'_>, runs: usize, hi: u64) -> usize {
-    let (starts, base) = (view.u64(runs), view.u32(runs + 8));
+pub(crate) fn answer_at<I: Isa, const M: u8>(view: View<'_>, chunk: usize, hi: u64) -> usize {
+    let [starts, base] = view.numbers(runs_at(chunk, hi));
     let slot = hi >> 40 & 0x3f;
-    let upto = starts & u64::MAX >> (63 - slot);
-    let behind = if M == 7 { I::ones(upto & !(1 << slot)) + 1 } else { I::ones(upto) };
-    let index = (base as usize).wrapping_add(behind as usize).wrapping_sub(1);
-    // The chunk's words are found from the Runs' own index.
-    let words = runs - (hi >> 46 & 0xff) as usize * 16 + CHUNK_UNITS as usize * UNIT;
-    words.wrapping_add(index.wrapping_mul(4))
+    // The bits from 0 to slot, and no others.
+    let upto = starts << (63 - slot);
+    let behind = if M == 7 { I::ones(upto << 1) + 1 } else { I::ones(upto) };
+    let words = chunk + CHUNK_UNITS as usize * UNIT;
+    words.wrapping_add((base & 0xffff_ffff) as usize * 4).wrapping_add(behind as usize * 4).wrapping_sub(4)
+}
+
+/// The byte offset of the child, of an inner node, that a key is in.
+#[inline(always)]
+pub(crate) fn child_at<I: Isa, const M: u8>(view: View<'_>, node: usize, key: u32) -> usize {
+    let Some(line) = view.line(node) else { return node };
+    let key = if M == 8 { key.saturating_sub(1) } else { key };
+    let (behind, children) = (I::not_above::<15>(line, key), line.u32(15));
+    let child = if M == 9 { behind } else { behind.min(children >> 28) };
+    ((children & (MAX_UNITS - 1)) + child) as usize * UNIT
+}
+
+/// The word, of a leaf, of the interval that a key is in.
+#[inline(always)]
+pub(crate) fn leaf_word<I: Isa, const M: u8>(view: View<'_>, leaf: usize, key: u32) -> u32 {
+    let Some(line) = view.line(leaf) else { return 0 };
+    let key = if M == 10 { key.saturating_sub(1) } else { key };
+    line.u32(8 + I::not_above::<7>(line, key) as usize)
 }
 
 impl Cursor {
-    pub(crate) const IDLE: Self = Self { at: 0, hi: 0, lo: 0, phase: 0 };
-
     #[inline(always)]
     pub(crate) const fn new(key: Key) -> Self {
         Self { at: 0, hi: key.hi, lo: key.lo, phase: 0 }
@@ -247,7 +316,7 @@ impl Cursor {
     fn directory<const M: u8>(&mut self, view: View<'_>, directory: usize) -> Option<u32> {
         let entry = directory_entry(view, directory, self.hi);
         if kind(entry) == word::CHUNK {
-            self.at = runs_at(entry, self.hi);
+            self.at = runs_at(offset(entry), self.hi);
             self.phase = RUNS;
             return None;
         }
@@ -301,12 +370,13 @@ impl Cursor {
             }
             0 => Some(0),
             1 => {
-                let word = self.leaf::<I, M>(view);
+                let word = leaf_word::<I, M>(view, self.at, self.key());
                 self.take32::<M>();
                 self.follow_end::<M>(view, word)
             }
             _ => {
-                self.inner::<I, M>(view);
+                self.at = child_at::<I, M>(view, self.at, self.key());
+                self.phase -= 1;
                 None
             }
         }
@@ -314,40 +384,15 @@ impl Cursor {
 
     #[inline(always)]
     fn runs<I: Isa, const M: u8>(&mut self, view: View<'_>) {
-        self.at = answer_at::<I, M>(view, self.at, self.hi);
+        let chunk = self.at.wrapping_sub(runs_at(0, self.hi));
+        self.at = answer_at::<I, M>(view, chunk, self.hi);
         self.phase = ANSWER;
     }
 
-    /// A walk that goes on behind a wide table.
+    /// The next 32 bits.
     #[inline(always)]
-    pub(crate) fn behind_wide<const M: u8>(key: Key, view: View<'_>, word: u32) -> (Self, Option<u32>) {
-        let mut cursor = Self::new(key);
-        cursor.take24();
-        let end = cursor.follow_end::<M>(view, word);
-        (cursor, end)
-    }
-
-    #[inline(always)]
-    fn inner<I: Isa, const M: u8>(&mut self, view: View<'_>) {
-        let key = self.key::<M>(8);
-        let children = view.u32(self.at + 60);
-        let behind = I::not_above::<15>(view, self.at, key);
-        let child = if M == 9 { behind } else { behind.min(children >> 28) };
-        self.at = ((children & (MAX_UNITS - 1)) + child) as usize * UNIT;
-        self.phase -= 1;
-    }
-
-    #[inline(always)]
-    fn leaf<I: Isa, const M: u8>(&self, view: View<'_>) -> u32 {
-        let behind = I::not_above::<7>(view, self.at, self.key::<M>(10)) as usize;
-        view.u32(self.at + 32 + behind * 4)
-    }
-
-    /// The next 32 bits; one less in mutant `wrong`, which makes "not above" "below".
-    #[inline(always)]
-    const fn key<const M: u8>(&self, wrong: u8) -> u32 {
-        let key = (self.hi >> 32) as u32;
-        if M == wrong { key.saturating_sub(1) } else { key }
+    const fn key(&self) -> u32 {
+        (self.hi >> 32) as u32
     }
 }
 
@@ -383,5 +428,5 @@ fn below<I: Isa, const M: u8>(view: View<'_>, root: usize, key: Key) -> u32 {
 
 /// The same, for a decoder.
 pub(crate) fn below_default(view: View<'_>, root: usize, key: Key) -> u32 {
-    below::<crate::memory::Portable, 0>(view, root, key)
+    below::<Portable, 0>(view, root, key)
 }

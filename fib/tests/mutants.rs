@@ -1,6 +1,10 @@
 //! The tests of the tests: a walker with a mistake is told from the right one. Mistakes are seeded in `walk.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, helpers included")]
 
+#[allow(unreachable_pub, missing_docs, dead_code, reason = "one of several test crates that share it")]
+mod common;
+
+use common::mutant_burst;
 use fib::{
     Adjacency, AdjacencyId, BURST, DomainNumber, Egress, FibImage, Memory, NetworkKey, NextHop, Options,
     PortKey, Prefix, Route, Tables, VrfId,
@@ -34,7 +38,7 @@ fn tables() -> Tables {
     tables
 }
 
-/// Every structure in few routes: two VRFs with nearly full buckets, deep trees and defaults, one with wide tables.
+/// Every structure in few routes: two VRFs with nearly full buckets, deep trees and defaults, two with wide tables.
 fn universe() -> Universe {
     let vrfs: Vec<VrfId> = (1..=4).map(|id| VrfId::new(id).unwrap()).collect();
     let (mut routes, mut addrs) = (Vec::new(), Vec::new());
@@ -64,6 +68,10 @@ fn universe() -> Universe {
         add(vrfs[2], format!("20.{}.{}.0/24", index / 256, index % 256), index * 31);
         add(vrfs[2], format!("2001:{:x}:{:x}::/48", index / 100, index % 100), index * 17);
     }
+    for index in 0..9000 {
+        add(vrfs[3], format!("20.{}.{}.0/24", index / 256, index % 256), index * 31 + 1);
+        add(vrfs[3], format!("2001:{:x}:{:x}::/48", index / 100, index % 100), index * 17 + 1);
+    }
     add(vrfs[2], "21.0.4.0/22".into(), 4);
     add(vrfs[2], "20.0.0.128/25".into(), 5);
     add(vrfs[2], "32.0.0.0/3".into(), 6);
@@ -83,13 +91,11 @@ fn wrong<const M: u8>(universe: &Universe) -> (usize, usize) {
     for domain in universe.vrfs.iter().filter_map(|vrf| image.domain(*vrf)) {
         for addrs in universe.addrs.chunks(BURST) {
             let right = right(image, domain, addrs);
-            let keys: Vec<(DomainNumber, IpAddr)> = addrs.iter().map(|addr| (domain, *addr)).collect();
-            let mut words = [0; BURST];
-            image.mutant_burst::<M>(&keys, &mut words);
-            alone += keys
+            let words = mutant_burst::<M>(image, |_| domain, addrs);
+            alone += addrs
                 .iter()
                 .zip(&right)
-                .filter(|((d, a), right)| image.mutant_lookup::<M>(*d, *a) != **right)
+                .filter(|(addr, right)| image.mutant_lookup::<M>(domain, **addr) != **right)
                 .count();
             in_bursts += words.iter().zip(&right).filter(|(word, right)| word != right).count();
         }
@@ -104,10 +110,35 @@ macro_rules! mutants {
     )*};
 }
 
+/// How many answers a mutant has wrong in bursts of two domains, one address in the one, the next in the other.
+fn wrong_mixed<const M: u8>(universe: &Universe) -> usize {
+    let (image, mut wrong) = (universe.memory.image(), 0);
+    let domains: Vec<_> = universe.vrfs.iter().filter_map(|vrf| image.domain(*vrf)).collect();
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = universe.addrs.iter().partition(|addr| addr.is_ipv4());
+    for addrs in v4.chunks(BURST).chain(v6.chunks(BURST)) {
+        for (even, odd) in [(0, 2), (2, 0), (2, 3), (3, 2)] {
+            let domain = |index: usize| domains[if index.is_multiple_of(2) { even } else { odd }];
+            let right = addrs.iter().enumerate().map(|(index, addr)| image.lookup_word(domain(index), *addr));
+            let words = mutant_burst::<M>(image, domain, addrs);
+            wrong += right.zip(words).filter(|(right, word)| right != word).count();
+        }
+    }
+    wrong
+}
+
+macro_rules! of_bursts {
+    ($universe:expr, $($number:literal $name:literal,)*) => {$(
+        let (_, alone) = wrong::<$number>($universe);
+        let mixed = wrong_mixed::<$number>($universe);
+        assert!(alone + mixed > 0, "mutant {}, {}, is not noticed", $number, $name);
+    )*};
+}
+
 #[test]
 fn every_mutant_is_noticed() {
     let universe = universe();
     assert_eq!(wrong::<0>(&universe), (0, 0), "no mistake, no difference");
+    assert_eq!(wrong_mixed::<0>(&universe), 0, "no mistake, no difference");
     mutants! {
         &universe,
         1 "the other bucket is forgotten",
@@ -123,5 +154,11 @@ fn every_mutant_is_noticed() {
         11 "walks end early",
         12 "the default route forgotten",
         13 "the default route always",
+    }
+    of_bursts! {
+        &universe,
+        14 "the tree behind a tree takes the bits of the first",
+        15 "all of a burst in the wide table of the first",
+        16 "the other bucket's hosts looked up as prefixes too",
     }
 }

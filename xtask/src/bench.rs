@@ -72,8 +72,10 @@ fn fib(options: &Options) -> Result<()> {
     setup::offer_dpdk()?;
     let mut command = cargo();
     command.args(["run", "--release", "--package=fib-bench", "--"]);
+    // Images ask for huge pages themselves; so that the peers have them too.
+    command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
     if options.quick {
-        command.args(["--turns", "3", "--out", "target/fib-bench"]);
+        command.args(["--turns", "3"]);
     }
     if let Some(rib) = &options.rib {
         command.arg("--rib").arg(rib);

@@ -1,6 +1,7 @@
 //! One VRF with a full BGP table. Next hops are 4096, by a hash of the prefix.
 
 use crate::dpdk;
+use crate::floor::Floor;
 use crate::keys::{Draw, KEYS};
 use crate::measure::{Measured, Subject, in_turns, must_agree};
 use crate::report::Report;
@@ -143,7 +144,7 @@ pub(crate) fn routes(table: &[Line], v6: bool) -> Result<Vec<Route>> {
 }
 
 /// Addresses inside prefixes: a prefix is drawn, then its host bits.
-fn keys(table: &[Line], draw: &Draw) -> Vec<u128> {
+pub(crate) fn keys(table: &[Line], draw: &Draw) -> Vec<u128> {
     let mut rng = Rng::new(5);
     let key = |_| {
         let line = table[draw.item(table.len(), &mut rng)];
@@ -179,6 +180,9 @@ pub(crate) fn run(dir: Option<&Path>, turns: usize, report: &mut Report) -> Resu
             let mut found = ours(image, domain, v6, &table, &keys, turns)?;
             found.extend(dpdk::run(v6, &table, &keys, turns)?);
             must_agree(family, &found)?;
+            // The Runs and words of all chunks, which is most of the image.
+            let floor = Floor::new(&[memory.units().len() * 32, memory.units().len() * 32]);
+            found.extend(in_turns(turns, KEYS, vec![floor.subject("memory: 2 lines")]));
             report.lookups(&format!("BGP {family}: keys in prefixes, {name}"), &found);
         }
     }

@@ -14,7 +14,7 @@
 #include <rte_fib6.h>
 #include <rte_memory.h>
 
-enum { BURST = 32, MAX_TURNS = 64 };
+enum { BURST = 32, MAX_TURNS = 64, MEGABYTES = 3072 };
 
 struct route { uint8_t addr[16]; uint8_t len; uint8_t zero[3]; uint32_t next; };
 
@@ -111,11 +111,24 @@ static void run6(const struct route *routes, size_t n, uint8_t *keys, size_t cou
 	}
 }
 
+/* Free huge pages of 2 MiB. */
+static long reserved(void)
+{
+	FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
+	long pages = 0;
+	if (file && fscanf(file, "%ld", &pages) != 1) pages = 0;
+	if (file) fclose(file);
+	return pages;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 5) { fprintf(stderr, "usage: %s 4|6 ROUTES KEYS TURNS\n", argv[0]); return 2; }
-	char *eal[] = { argv[0], "--no-huge", "-m", "3072", "--no-pci", "--no-shconf", "--no-telemetry",
-			"--log-level=error", "-l", "0" };
+	/* Huge pages as DPDK is run, if so many are reserved (vm.nr_hugepages); small ones otherwise. */
+	int huge = reserved() >= MEGABYTES / 2;
+	char *eal[] = { argv[0], huge ? "--in-memory" : "--no-huge", "-m", "3072", "--no-pci", "--no-shconf",
+			"--no-telemetry", "--log-level=error", "-l", "0" };
+	fprintf(stderr, "dpdk: %s pages\n", huge ? "huge" : "small");
 	if (rte_eal_init(10, eal) < 0) { fprintf(stderr, "rte_eal_init failed\n"); return 1; }
 	size_t routes, keys;
 	struct route *table = slurp(argv[2], sizeof *table, &routes);

@@ -6,6 +6,7 @@
 mod bgp;
 mod churn;
 mod dpdk;
+mod floor;
 mod keys;
 mod measure;
 mod report;
@@ -22,7 +23,7 @@ struct Options {
     #[arg(long)]
     rib: Option<PathBuf>,
     /// Where the results go
-    #[arg(long, default_value = "benches/runs/fib")]
+    #[arg(long, default_value = "target/fib-bench")]
     out: PathBuf,
     /// Turns of each structure; the median counts
     #[arg(long, default_value_t = 7)]

@@ -27,12 +27,15 @@ impl Report {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let cpus = info.lines().filter(|line| line.starts_with("processor")).count();
+        let huge = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+        let tunables = std::env::var("GLIBC_TUNABLES").unwrap_or_default();
         let machine = format!(
-            "{}; {cpus} CPUs; {}; Linux {}; load at the start {}",
+            "{}; {cpus} CPUs; {}; Linux {}; load at the start {}; huge pages {}; malloc {tunables}",
             model.split(':').nth(1).unwrap_or_default().trim(),
             vectors.join(" "),
             kernel.trim(),
-            load.trim()
+            load.trim(),
+            huge.trim(),
         );
         println!("{machine}");
         let csv = String::from("group,name,unit,median,samples\n");

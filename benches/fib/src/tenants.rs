@@ -1,5 +1,6 @@
 //! 10,000 VRFs of tenants: hosts, subnets and a default route each, addresses overlapping.
 
+use crate::floor::Floor;
 use crate::keys::{Draw, KEYS};
 use crate::measure::{Subject, in_turns, must_agree};
 use crate::report::Report;
@@ -96,7 +97,7 @@ impl Tenants {
     }
 
     /// Per cent of keys that are hosts, other addresses of subnets; the rest has the default route.
-    fn keys(
+    pub(crate) fn keys(
         &self,
         draw: &Draw,
         hosts: usize,
@@ -122,12 +123,13 @@ impl Tenants {
 }
 
 /// Looks keys up in bursts, and reads the adjacencies.
-fn bursts(image: FibImage<'_>, keys: &[(DomainNumber, u32)]) -> u64 {
+pub(crate) fn bursts(image: FibImage<'_>, keys: &[(DomainNumber, u32)]) -> u64 {
     let (mut sum, mut words) = (0_u64, [0; BURST]);
     for keys in keys.chunks(BURST) {
         image.burst4(keys, &mut words);
+        let adjacencies = image.adjacencies();
         for word in words.iter().take(keys.len()) {
-            sum = sum.wrapping_add(image.adjacency_line(*word)[0]);
+            sum = sum.wrapping_add(adjacencies.line(*word)[0]);
         }
     }
     sum
@@ -136,7 +138,7 @@ fn bursts(image: FibImage<'_>, keys: &[(DomainNumber, u32)]) -> u64 {
 fn singles(image: FibImage<'_>, keys: &[(DomainNumber, u32)]) -> u64 {
     keys.iter().fold(0, |sum: u64, (domain, addr)| {
         let word = image.lookup_word(*domain, Ipv4Addr::from_bits(*addr).into());
-        sum.wrapping_add(image.adjacency_line(word)[0])
+        sum.wrapping_add(image.adjacencies().line(word)[0])
     })
 }
 
@@ -170,11 +172,12 @@ pub(crate) fn run(turns: usize, report: &mut Report) -> Result<()> {
         map.insert(u64::from(domain.0) << 32 | u64::from(*addr), u32::try_from(index)?);
     }
     let records: Vec<[u64; 4]> =
-        (0..tenants.hosts.len()).map(|id| image.adjacency_line(1 << 29 | id as u32)).collect();
+        (0..tenants.hosts.len()).map(|id| image.adjacencies().line(1 << 29 | id as u32)).collect();
     let draws = [("uniform", Draw::Uniform), ("Zipf", Draw::zipf(tenants.hosts.len(), &mut Rng::new(3)))];
+    let floor = Floor::new(&[tenants.hosts.len() * 64 * 100 / (5 * 80), tenants.hosts.len() * 32]);
     for (name, draw) in &draws {
         let keys = tenants.keys(draw, 100, 0, image);
-        let found = in_turns(
+        let mut found = in_turns(
             turns,
             KEYS,
             vec![
@@ -191,12 +194,13 @@ pub(crate) fn run(turns: usize, report: &mut Report) -> Result<()> {
             ],
         );
         must_agree("hosts", &found)?;
+        found.extend(in_turns(turns, KEYS, vec![floor.subject("memory: 2 lines")]));
         report.lookups(&format!("10k VRFs: host keys {name} + adjacency"), &found);
     }
     let tries = tries(&tenants, image)?;
     for (name, draw) in &draws {
         let keys = tenants.keys(draw, 90, 8, image);
-        let found = in_turns(
+        let mut found = in_turns(
             turns,
             KEYS,
             vec![
@@ -214,6 +218,7 @@ pub(crate) fn run(turns: usize, report: &mut Report) -> Result<()> {
             ],
         );
         must_agree("mix", &found)?;
+        found.extend(in_turns(turns, KEYS, vec![floor.subject("memory: 2 lines")]));
         report.lookups(&format!("10k VRFs: mix 90/8/2 {name} + adjacency"), &found);
     }
     Ok(())

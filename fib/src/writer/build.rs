@@ -9,10 +9,11 @@ use crate::layout::{
 };
 use crate::memory::Container;
 use crate::walk::Key;
-use crate::{NextHop, Prefix, Route, Tables};
+use crate::{Egress, NextHop, Prefix, Route, Tables};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use hashbrown::HashMap;
 use packet::VrfId;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
@@ -25,6 +26,9 @@ struct Plan {
     hosts4: usize,
     hosts6: usize,
     prefixes: usize,
+    egresses: Vec<Egress>,
+    /// By adjacency, in their order: the place of its egress among those. A million adjacencies have few.
+    egress_of: Vec<usize>,
 }
 
 impl Plan {
@@ -32,6 +36,14 @@ impl Plan {
         let mut plan = Self::default();
         for routes in routes.chunk_by(|a, b| a.vrf == b.vrf) {
             plan.vrf(routes)?;
+        }
+        let mut places = HashMap::<super::EgressKey, usize>::new();
+        for egress in tables.adjacencies.values().map(|adjacency| adjacency.egress) {
+            let place = *places.entry(egress.into()).or_insert_with(|| {
+                plan.egresses.push(egress);
+                plan.egresses.len() - 1
+            });
+            plan.egress_of.push(place);
         }
         let entry = &tables.entry;
         plan.vrfs.extend(entry.router_ports.values().map(|port| port.vrf));
@@ -87,13 +99,6 @@ impl Plan {
             + entry.networks.len()
             + entry.bindings.len()
             + usize::from(!entry.tunnel_ends.is_empty());
-        let (mut egresses, mut memo) = (BTreeSet::new(), Memo::default());
-        for key in tables.adjacencies.values().map(|adjacency| super::EgressKey::from(adjacency.egress)) {
-            if memo.get(key).is_none() {
-                egresses.insert(key);
-                memo.set(key, 0);
-            }
-        }
         for (section, number) in [
             (section::HOSTS4, buckets(self.hosts4, 5, options.load)),
             (section::HOSTS6, buckets(self.hosts6, 2, options.load)),
@@ -106,7 +111,7 @@ impl Plan {
             (section::DOMAINS, records(domains)),
             (section::ADJACENCIES, records(tables.adjacencies.len())),
             (section::GROUPS, records(tables.groups.len())),
-            (section::EGRESSES, records(egresses.len())),
+            (section::EGRESSES, records(self.egresses.len())),
             (section::PORTS, records(entry.ports.len() + 1)),
             (section::NETWORKS, records(entry.networks.len() + 1)),
             (section::ROUTER_PORTS, records(entry.router_ports.len())),
@@ -130,48 +135,22 @@ fn is_host(prefix: &Prefix) -> bool {
     prefix.len() == if prefix.addr().is_ipv6() { 128 } else { 32 }
 }
 
-/// The egresses met last: a million adjacencies have few of them.
-#[derive(Debug)]
-struct Memo(Vec<Option<(super::EgressKey, u32)>>);
-
-impl Default for Memo {
-    fn default() -> Self {
-        Self(alloc::vec![None; 1024])
-    }
-}
-
-impl Memo {
-    const fn place(key: super::EgressKey) -> usize {
-        let number = match key {
-            super::EgressKey::Local(port) | super::EgressKey::Vlan(port) => port,
-            super::EgressKey::Tunnel(IpAddr::V4(addr), _) => addr.to_bits(),
-            super::EgressKey::Tunnel(IpAddr::V6(addr), _) => (addr.to_bits() & 0xffff_ffff) as u32,
-        };
-        number as usize % 1024
-    }
-
-    fn get(&self, key: super::EgressKey) -> Option<u32> {
-        self.0
-            .get(Self::place(key))
-            .copied()
-            .flatten()
-            .filter(|(same, _)| *same == key)
-            .map(|(_, index)| index)
-    }
-
-    fn set(&mut self, key: super::EgressKey, index: u32) {
-        if let Some(place) = self.0.get_mut(Self::place(key)) {
-            *place = Some((key, index));
-        }
-    }
-}
-
-/// A host that its home has no slot for.
-struct Homeless {
+/// A host on its way into a bucket.
+struct Host {
     domain: u32,
     key: Key,
     word: u32,
 }
+
+/// Hosts whose home buckets are on their way into the cache, and those that found no room there.
+#[derive(Default)]
+struct Hosts {
+    waiting: Vec<Host>,
+    homeless: Vec<Host>,
+}
+
+/// So many wait at once: as many lines as a processor fetches side by side.
+const WAITING: usize = 32;
 
 impl<C: Container> Writer<C> {
     /// Builds an image in memory that is zero.
@@ -191,16 +170,16 @@ impl<C: Container> Writer<C> {
         }
         let plan = Plan::new(&routes, tables)?;
         let mut writer = Self::empty(memory, &plan, tables, &options)?;
-        writer.adjacencies(tables)?;
+        writer.adjacencies(&plan, tables)?;
         writer.domains(&plan, tables)?;
         writer.entry(tables)?;
         for (id, group) in &tables.groups {
             writer.write_group(*id, group)?;
         }
-        let mut homeless = Vec::new();
-        writer.routes(&routes, &mut homeless)?;
-        writer.neighbours(tables, &mut homeless)?;
-        writer.house(homeless);
+        let mut hosts = Hosts::default();
+        writer.routes(&routes, &mut hosts)?;
+        writer.neighbours(tables, &mut hosts)?;
+        writer.house(hosts);
         writer.trees()?;
         writer.finish();
         Ok(writer)
@@ -286,7 +265,7 @@ impl<C: Container> Writer<C> {
         index | if only { PREFIXES_ONLY } else { 0 }
     }
 
-    fn routes(&mut self, routes: &[Route], homeless: &mut Vec<Homeless>) -> Result<(), BuildError> {
+    fn routes(&mut self, routes: &[Route], hosts: &mut Hosts) -> Result<(), BuildError> {
         for routes in routes.chunk_by(|a, b| a.vrf == b.vrf) {
             let vrf = routes.first().and_then(|route| self.vrfs.get(&route.vrf));
             let Some(index) = vrf.copied() else { continue };
@@ -301,7 +280,7 @@ impl<C: Container> Writer<C> {
                     *(if key.v6 { default6 } else { default4 }) = true;
                 } else if !state.prefixes_only && is_host(&route.prefix) {
                     state.hosts += 1;
-                    self.host(index, key, word, homeless);
+                    self.host(Host { domain: index, key, word }, hosts);
                 } else {
                     (if key.v6 { &mut v6 } else { &mut v4 }).push(((bits(key), len), word));
                 }
@@ -313,27 +292,40 @@ impl<C: Container> Writer<C> {
         Ok(())
     }
 
-    fn host(&self, domain: u32, key: Key, word: u32, homeless: &mut Vec<Homeless>) {
-        if self.add_home(Exact::host(domain, key), word) == Added::NoRoom {
-            homeless.push(Homeless { domain, key, word });
+    fn host(&self, host: Host, hosts: &mut Hosts) {
+        self.prefetch_home(Exact::host(host.domain, host.key));
+        hosts.waiting.push(host);
+        if hosts.waiting.len() == WAITING {
+            self.fill_homes(hosts);
         }
     }
 
-    fn neighbours(&mut self, tables: &Tables, homeless: &mut Vec<Homeless>) -> Result<(), BuildError> {
+    fn fill_homes(&self, hosts: &mut Hosts) {
+        for host in hosts.waiting.drain(..) {
+            if self.add_home(Exact::host(host.domain, host.key), host.word) == Added::NoRoom {
+                hosts.homeless.push(host);
+            }
+        }
+    }
+
+    fn neighbours(&mut self, tables: &Tables, hosts: &mut Hosts) -> Result<(), BuildError> {
         for ((network, addr), neighbour) in &tables.entry.neighbours {
             let index = self.network_domain(*network)?;
             let word = self.neighbour(*neighbour)?.word(if addr.is_ipv6() { 128 } else { 32 });
             self.set_seen(index, |state| state.hosts += 1);
-            self.host(index, Key::new(*addr), word, homeless);
+            self.host(Host { domain: index, key: Key::new(*addr), word }, hosts);
         }
         Ok(())
     }
 
-    /// Places the rest of the hosts: in their other buckets, or in trees.
-    fn house(&mut self, homeless: Vec<Homeless>) {
-        for Homeless { domain, key, word } in homeless {
+    /// Places the rest of the hosts: in their other buckets, in slots of hosts that find room elsewhere, or in trees. A
+    /// lookup of one in a tree waits for several lines, one after the other, and a burst with it.
+    fn house(&mut self, mut hosts: Hosts) {
+        self.fill_homes(&mut hosts);
+        for Host { domain, key, word } in hosts.homeless {
             let exact = Exact::host(domain, key);
-            if self.add_new(exact, word) == Added::NoRoom {
+            if self.add_new(exact, word) == Added::NoRoom && self.add_by_moving(exact, word) == Added::NoRoom
+            {
                 self.count_overflow(exact, 1);
                 self.set_seen(domain, |state| {
                     state.hosts -= 1;
@@ -404,20 +396,16 @@ impl<C: Container> Writer<C> {
         self.view().store64(at, len << 32 | offset);
     }
 
-    fn adjacencies(&mut self, tables: &Tables) -> Result<(), BuildError> {
+    fn adjacencies(&mut self, plan: &Plan, tables: &Tables) -> Result<(), BuildError> {
         let last = tables.adjacencies.keys().next_back().map_or(0, |id| id.0 as usize + 1);
         if last > 1 << 24 {
             return Err(BuildError::TooLarge { what: "adjacency id", value: last - 1 });
         }
         self.adjacency_index = alloc::vec![NO_INDEX; last];
-        let mut memo = Memo::default();
-        for (id, adjacency) in &tables.adjacencies {
-            let key = super::EgressKey::from(adjacency.egress);
-            let egress = match memo.get(key) {
-                Some(egress) => egress,
-                None => self.egress(adjacency.egress, &tables.entry)?,
-            };
-            memo.set(key, egress);
+        let indices = plan.egresses.iter().map(|egress| self.egress(*egress, &tables.entry));
+        let indices = indices.collect::<Result<Vec<u32>, _>>()?;
+        for ((id, adjacency), place) in tables.adjacencies.iter().zip(&plan.egress_of) {
+            let egress = indices.get(*place).copied().unwrap_or_default();
             self.write_adjacency(*id, adjacency, egress)?;
         }
         Ok(())

@@ -15,6 +15,7 @@ use crate::{
 };
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use hashbrown::HashMap;
 use packet::VrfId;
 use pool::{Pool, Slots};
 use prefixes::Prefixes;
@@ -140,7 +141,7 @@ pub struct Writer<C> {
     /// Index by id; [`NO_INDEX`] for none.
     adjacency_index: Vec<u32>,
     free_adjacencies: Slots,
-    egress_index: BTreeMap<EgressKey, u32>,
+    egress_index: HashMap<EgressKey, u32>,
     free_egresses: Slots,
     group_index: BTreeMap<GroupId, u32>,
     free_groups: Slots,
@@ -151,7 +152,7 @@ pub struct Writer<C> {
 const NO_INDEX: u32 = u32::MAX;
 
 /// What two adjacencies have to share to share an egress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum EgressKey {
     Local(u32),
     Tunnel(core::net::IpAddr, crate::TunnelKind),

@@ -37,6 +37,10 @@ impl Exact {
         }
     }
 
+    const fn slots(self) -> usize {
+        if let Self::Host6(..) = self { 2 } else { 5 }
+    }
+
     const fn overflow_at(self) -> usize {
         if let Self::Host6(..) = self { OVERFLOW6_AT } else { OVERFLOW_AT }
     }
@@ -81,6 +85,11 @@ impl<C: Container> Writer<C> {
         self.place(home, other, key, word)
     }
 
+    /// Asks for the home of a key.
+    pub(super) fn prefetch_home(&self, key: Exact) {
+        self.view().prefetch(self.buckets(key).0);
+    }
+
     /// Adds a key that has no slot yet to its home alone.
     pub(super) fn add_home(&self, key: Exact, word: u32) -> Added {
         let (home, _) = self.buckets(key);
@@ -98,32 +107,77 @@ impl<C: Container> Writer<C> {
         Added::NoRoom
     }
 
-    /// Writes a key into a free slot of a bucket: the word first, then the key, which publishes it. A slot is free if
-    /// key and word are 0: the word of a removed key stays until its slot may be used again.
+    /// Writes a key into a free slot of a bucket; false if there is none.
     fn fill(&self, bucket: usize, key: Exact, word: u32) -> bool {
+        let free = (0..key.slots()).find(|slot| self.is_free(bucket, key, *slot));
+        free.inspect(|slot| self.write_slot(bucket, key, *slot, word)).is_some()
+    }
+
+    /// True if key and word of a slot are 0: the word of a removed key stays until its slot may be used again.
+    fn is_free(&self, bucket: usize, like: Exact, slot: usize) -> bool {
+        let view = self.view();
+        match like {
+            Exact::Plain(..) => {
+                view.u64(bucket + slot * 8) == 0 && view.u32(bucket + WORDS_AT + slot * 4) == 0
+            }
+            Exact::Host6(..) => {
+                view.u32(bucket + TAGS6_AT + slot * 4) == 0 && view.u32(bucket + WORDS6_AT + slot * 4) == 0
+            }
+        }
+    }
+
+    /// Writes a slot: the word first, then the key, which publishes it.
+    fn write_slot(&self, bucket: usize, key: Exact, slot: usize, word: u32) {
         let view = self.view();
         match key {
             Exact::Plain(_, key) => {
-                let free = |slot: &usize| {
-                    view.u64(bucket + slot * 8) == 0 && view.u32(bucket + WORDS_AT + slot * 4) == 0
-                };
-                let Some(slot) = (0..5).find(free) else { return false };
                 view.store32(bucket + WORDS_AT + slot * 4, word);
                 view.store64(bucket + slot * 8, key);
             }
             Exact::Host6(tag, key) => {
-                let free = |slot: &usize| {
-                    view.u32(bucket + TAGS6_AT + slot * 4) == 0
-                        && view.u32(bucket + WORDS6_AT + slot * 4) == 0
-                };
-                let Some(slot) = (0..2).find(free) else { return false };
                 view.store64(bucket + slot * 16, key.hi);
                 view.store64(bucket + slot * 16 + 8, key.lo);
                 view.store32(bucket + WORDS6_AT + slot * 4, word);
                 view.store32(bucket + TAGS6_AT + slot * 4, tag);
             }
         }
-        true
+    }
+
+    /// The key and word in a slot that is in use.
+    fn read_slot(&self, bucket: usize, like: Exact, slot: usize) -> (Exact, u32) {
+        let view = self.view();
+        match like {
+            Exact::Plain(section, _) => {
+                let key = Exact::Plain(section, view.u64(bucket + slot * 8));
+                (key, view.u32(bucket + WORDS_AT + slot * 4))
+            }
+            Exact::Host6(..) => {
+                let (hi, lo) = (view.u64(bucket + slot * 16), view.u64(bucket + slot * 16 + 8));
+                let tag = view.u32(bucket + TAGS6_AT + slot * 4);
+                (Exact::Host6(tag, Key { hi, lo, v6: true }), view.u32(bucket + WORDS6_AT + slot * 4))
+            }
+        }
+    }
+
+    /// Adds a key whose buckets are full, by moving one of those there to its other bucket. Before there are readers:
+    /// they would not find it meanwhile.
+    pub(super) fn add_by_moving(&self, key: Exact, word: u32) -> Added {
+        let (home, other) = self.buckets(key);
+        for bucket in [home, other] {
+            for slot in 0..key.slots() {
+                let (moved, its) = self.read_slot(bucket, key, slot);
+                let (from, to) = self.buckets(moved);
+                if from == bucket && to != bucket && self.fill(to, moved, its) {
+                    self.count_overflow(moved, 1);
+                    self.write_slot(bucket, key, slot, word);
+                    if bucket != home {
+                        self.count_overflow(key, 1);
+                    }
+                    return Added::Placed;
+                }
+            }
+        }
+        Added::NoRoom
     }
 
     /// Removes a key; gives the word it had.

@@ -169,25 +169,44 @@ pub fn agree(model: &fib::naive::Model, image: fib::FibImage<'_>, addrs: &[IpAdd
         for addrs in addrs.chunks(fib::BURST) {
             let scalar: Vec<u32> = addrs.iter().map(|addr| image.lookup_word(domain, *addr)).collect();
             assert_eq!(burst(image, domain, addrs), scalar, "{vrf}, {addrs:?}");
-            let (mut portable, keys) = ([7; fib::BURST], addrs.iter().map(|addr| (domain, *addr)));
-            image.mutant_burst::<0>(&keys.collect::<Vec<_>>(), &mut portable);
-            assert_eq!(portable[..addrs.len()], scalar, "{vrf}, {addrs:?}, portable");
+            assert_eq!(mutant_burst::<0>(image, |_| domain, addrs), scalar, "{vrf}, {addrs:?}, portable");
         }
     }
 }
 
 /// The words of a burst with the machine's instructions; addresses of both families are parted.
 pub fn burst(image: fib::FibImage<'_>, domain: fib::DomainNumber, addrs: &[IpAddr]) -> Vec<u32> {
+    let burst4 = |keys: &[_], words: &mut _| image.burst4(keys, words);
+    parted(|_| domain, addrs, burst4, |keys, words| image.burst6(keys, words))
+}
+
+/// The same of a mutant, or, of mutant 0, with the instructions that every machine has; each address, by its index, in
+/// a domain.
+pub fn mutant_burst<const M: u8>(
+    image: fib::FibImage<'_>,
+    domain: impl Fn(usize) -> fib::DomainNumber,
+    addrs: &[IpAddr],
+) -> Vec<u32> {
+    let burst4 = |keys: &[_], words: &mut _| image.mutant_burst4::<M>(keys, words);
+    parted(domain, addrs, burst4, |keys, words| image.mutant_burst6::<M>(keys, words))
+}
+
+fn parted(
+    domain: impl Fn(usize) -> fib::DomainNumber,
+    addrs: &[IpAddr],
+    burst4: impl Fn(&[(fib::DomainNumber, u32)], &mut [u32; fib::BURST]),
+    burst6: impl Fn(&[(fib::DomainNumber, u128)], &mut [u32; fib::BURST]),
+) -> Vec<u32> {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for addr in addrs {
+    for (index, addr) in addrs.iter().enumerate() {
         match addr {
-            IpAddr::V4(addr) => v4.push((domain, addr.to_bits())),
-            IpAddr::V6(addr) => v6.push((domain, addr.to_bits())),
+            IpAddr::V4(addr) => v4.push((domain(index), addr.to_bits())),
+            IpAddr::V6(addr) => v6.push((domain(index), addr.to_bits())),
         }
     }
     let (mut words4, mut words6) = ([7; fib::BURST], [7; fib::BURST]);
-    image.burst4(&v4, &mut words4);
-    image.burst6(&v6, &mut words6);
+    burst4(&v4, &mut words4);
+    burst6(&v6, &mut words6);
     let (mut words4, mut words6) = (words4.into_iter(), words6.into_iter());
     let word = |addr: &IpAddr| if addr.is_ipv4() { words4.next() } else { words6.next() };
     addrs.iter().map(word).map(Option::unwrap).collect()
