@@ -37,6 +37,13 @@ static __always_inline __u64 count(__u32 which)
 	return counter ? (*counter)++ : 0;
 }
 
+// Volatile to the last: the compiler sees a constant here, and would write what it holds before it is loaded.
+static __always_inline void write_mac(__u8 *to, const volatile __u8 *from)
+{
+	*(__u16 *)to = *(const volatile __u16 *)from;
+	*(__u32 *)(to + 2) = *(const volatile __u32 *)(from + 2);
+}
+
 // Frames come back changed: everything that a router writes is written anew.
 SEC("xdp")
 int generate(struct xdp_md *ctx)
@@ -46,8 +53,8 @@ int generate(struct xdp_md *ctx)
 
 	if ((void *)(ip + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
-	copy_mac(eth->h_dest, (const __u8 *)frames.dst_mac);
-	copy_mac(eth->h_source, (const __u8 *)frames.src_mac);
+	write_mac(eth->h_dest, frames.dst_mac);
+	write_mac(eth->h_source, frames.src_mac);
 	ip->daddr = bpf_htonl(frames.first + (__u32)count(0) % frames.destinations);
 	ip->ttl = 64;
 	ip->check = 0;
@@ -72,8 +79,8 @@ int rewrite(struct xdp_md *ctx)
 
 	if ((void *)(ip + 1) > (void *)(long)ctx->data_end)
 		return XDP_PASS;
-	copy_mac(eth->h_dest, (const __u8 *)frames.src_mac);
-	copy_mac(eth->h_source, (const __u8 *)frames.dst_mac);
+	write_mac(eth->h_dest, frames.src_mac);
+	write_mac(eth->h_source, frames.dst_mac);
 	old = *(__u16 *)&ip->ttl;
 	ip->ttl--;
 	ip->check = checksum_after(ip->check, (__u16)~old + *(__u16 *)&ip->ttl);

@@ -158,7 +158,8 @@ impl Rig {
         generator.send(frames / 10)?;
         let (elapsed, arrived) = generator.send(frames)?;
         // A few may still be on their way when the generator is done.
-        ensure!(arrived + 1024 >= frames.into(), "{arrived} of {frames} frames arrived");
+        let reasons = ours.as_mut().map_or_else(|| Ok(String::new()), reasons)?;
+        ensure!(arrived + 1024 >= frames.into(), "{arrived} of {frames} frames arrived{reasons}");
         drop((links, sink, ours));
         Ok(elapsed.as_nanos() as f64 / f64::from(frames))
     }
@@ -198,6 +199,12 @@ impl Rig {
         router.open_port(self.out0)?;
         Ok(router)
     }
+}
+
+/// How many frames ended how, for whoever wonders where they are.
+fn reasons(router: &mut Router) -> Result<String> {
+    let counters = router.counters()?.into_iter().filter(|(_, count)| *count > 0);
+    Ok(counters.map(|(reason, count)| format!(", {count} {}", reason.name())).collect())
 }
 
 fn ip(words: &str) -> Result<()> {
