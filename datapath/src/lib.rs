@@ -6,6 +6,7 @@ pub mod attach;
 mod error;
 pub mod ethtool;
 pub mod forward;
+pub mod gate;
 pub mod generator;
 pub mod host;
 pub mod lookup;
@@ -19,5 +20,7 @@ pub mod router;
 pub mod selftest;
 mod tunnel;
 pub mod underlay;
+pub mod worker;
+pub mod xsk;
 
 pub use error::{Error, chain};

@@ -1,0 +1,82 @@
+//! `bpf/gate.bpf.c`: hands frames of a port to its sockets, and frames of the worker back to the kernel.
+
+use std::os::fd::RawFd;
+
+use libbpf_rs::{Link, MapCore as _, MapFlags, Object, ProgramInput};
+use packet::IfIndex;
+use zerocopy::IntoBytes as _;
+
+use crate::worker::SlowPath;
+use crate::{Error, attach, object};
+
+/// The program of one port, until it is dropped; then everything goes to Open vSwitch, as it does when the sockets are gone.
+#[derive(Debug)]
+pub struct Gate {
+    _link: Link,
+    _object: Object,
+}
+
+impl Gate {
+    /// Attaches to an interface and hands its frames to these sockets, by queue.
+    ///
+    /// # Errors
+    /// As [`attach::attach`], or a socket is of another interface.
+    pub fn open(index: IfIndex, is_underlay: bool, sockets: &[RawFd]) -> Result<Self, Error> {
+        let mut object = object::open("gate", object::gate())?;
+        let missing = Error::NoPart { kind: "variable", name: "is_underlay" };
+        let mut rodata = object.maps_mut().find(|map| map.name().to_string_lossy().ends_with(".rodata"));
+        let bytes: &mut [u8; 4] =
+            rodata.as_mut().and_then(|map| map.initial_value_mut()?.try_into().ok()).ok_or(missing)?;
+        *bytes = u32::from(is_underlay).to_ne_bytes();
+        let mut object = object.load().map_err(Error::bpf("load gate.bpf.o"))?;
+        let map = object::map(&mut object, "sockets")?;
+        for (queue, fd) in (0_u32..).zip(sockets) {
+            map.update(&queue.to_ne_bytes(), &fd.to_ne_bytes(), MapFlags::ANY)
+                .map_err(Error::bpf(format!("hand queue {queue} of interface {index} to its socket")))?;
+        }
+        drop(map);
+        let link = attach::attach(&object::program(&object, "gate")?, index)?;
+        Ok(Self { _link: link, _object: object })
+    }
+}
+
+/// The way back: one frame, run through a program that passes it on, as if it had just come in by its port.
+#[derive(Debug)]
+pub struct Kernel {
+    object: Object,
+    /// Frames that the kernel did not take back.
+    pub refused: u64,
+}
+
+impl Kernel {
+    /// Loads the program.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn load() -> Result<Self, Error> {
+        let object = object::open("gate", object::gate())?;
+        Ok(Self { object: object.load().map_err(Error::bpf("load gate.bpf.o"))?, refused: 0 })
+    }
+}
+
+impl SlowPath for Kernel {
+    /// A port that has just gone takes nothing: that is counted, and no reason to stop.
+    fn hand_over(&mut self, port: IfIndex, frame: &[u8]) -> Result<(), Error> {
+        /// BPF_F_TEST_XDP_LIVE_FRAMES of <linux/bpf.h>.
+        const LIVE: u32 = 1 << 1;
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let mut context = [0, len, 0, port.0, 0, 0];
+        let input = ProgramInput {
+            context_in: Some(context.as_mut_bytes()),
+            data_in: Some(frame),
+            flags: LIVE,
+            repeat: 1,
+            ..Default::default()
+        };
+        if object::program(&self.object, "back")?.test_run(input).is_err() {
+            self.refused += 1;
+        }
+        Ok(())
+    }
+}
