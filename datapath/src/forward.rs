@@ -97,6 +97,28 @@ impl Buffer for Vec<u8> {
     }
 }
 
+impl<B: Buffer> Buffer for &mut B {
+    fn bytes(&self) -> &[u8] {
+        (**self).bytes()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        (**self).bytes_mut()
+    }
+
+    fn room(&self) -> usize {
+        (**self).room()
+    }
+
+    fn put_before(&mut self, bytes: &[u8]) {
+        (**self).put_before(bytes);
+    }
+
+    fn cut_before(&mut self, count: usize) {
+        (**self).cut_before(count);
+    }
+}
+
 /// What decides: an image, and which interfaces take frames.
 #[derive(Debug, Clone, Copy)]
 pub struct Forwarder<'a, F> {

@@ -1,13 +1,34 @@
 //! `bpf/gate.bpf.c`: hands frames of a port to its sockets, and frames of the worker back to the kernel.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::Ordering;
 
-use libbpf_rs::{Link, MapCore as _, MapFlags, Object, ProgramInput};
+use libbpf_rs::{Link, MapCore as _, MapFlags, MapHandle, Object, ProgramInput};
 use packet::IfIndex;
 use zerocopy::IntoBytes as _;
 
+use crate::maps::Words;
 use crate::worker::SlowPath;
 use crate::{Error, attach, object};
+
+/// Tells a gate that its worker lives. To be beaten before the worker looks after the port.
+#[derive(Debug)]
+pub struct Pulse(Words);
+
+impl Pulse {
+    /// Numbers of struct pulse in gate.bpf.c: `handed` and `taken` are the first.
+    const COUNT: u32 = 4;
+
+    /// What was handed to the port's sockets until now will be looked after.
+    pub fn beat(&self) {
+        if let (Some(handed), Some(taken)) = (self.0.word(0), self.0.word(1)) {
+            let now = handed.load(Ordering::Relaxed);
+            if taken.load(Ordering::Relaxed) != now {
+                taken.store(now, Ordering::Relaxed);
+            }
+        }
+    }
+}
 
 /// The program of one port, until it is dropped; then everything goes to Open vSwitch, as it does when the sockets are gone.
 #[derive(Debug)]
@@ -21,7 +42,7 @@ impl Gate {
     ///
     /// # Errors
     /// As [`attach::attach`], or a socket is of another interface.
-    pub fn open(index: IfIndex, is_underlay: bool, sockets: &[RawFd]) -> Result<Self, Error> {
+    pub fn open(index: IfIndex, is_underlay: bool, sockets: &[RawFd]) -> Result<(Self, Pulse), Error> {
         let mut object = object::open("gate", object::gate())?;
         let missing = Error::NoPart { kind: "variable", name: "is_underlay" };
         let mut rodata = object.maps_mut().find(|map| map.name().to_string_lossy().ends_with(".rodata"));
@@ -35,8 +56,11 @@ impl Gate {
                 .map_err(Error::bpf(format!("hand queue {queue} of interface {index} to its socket")))?;
         }
         drop(map);
+        let pulses = MapHandle::try_from(&object::map(&mut object, "pulses")?);
+        let pulses = pulses.map_err(Error::bpf("open the pulse of a gate"))?;
+        let pulse = Pulse(Words::of(&pulses, Pulse::COUNT)?);
         let link = attach::attach(&object::program(&object, "gate")?, index)?;
-        Ok(Self { _link: link, _object: object })
+        Ok((Self { _link: link, _object: object }, pulse))
     }
 }
 

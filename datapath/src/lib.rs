@@ -2,6 +2,7 @@
 //!
 //! What it does not answer, it passes on, and Open vSwitch gives the same answer. `docs/fast-path.md` is the manual.
 
+pub mod afxdp;
 pub mod attach;
 mod error;
 pub mod ethtool;

@@ -131,8 +131,18 @@ impl<R: Rings, S: SlowPath> Worker<R, S> {
     }
 
     /// The rings.
-    pub const fn rings(&mut self) -> &mut R {
+    pub const fn rings(&self) -> &R {
+        &self.rings
+    }
+
+    /// The rings, to wait for.
+    pub const fn rings_mut(&mut self) -> &mut R {
         &mut self.rings
+    }
+
+    /// What stands behind the ports.
+    pub const fn slow_path(&self) -> &S {
+        &self.slow_path
     }
 
     /// One burst of each port; the number of frames there were.
@@ -192,3 +202,6 @@ impl<R: Rings, S: SlowPath> Worker<R, S> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,8 +23,8 @@ const RING: u32 = 512;
 /// Frames for each socket: those that wait for the kernel, and those on their way out.
 const FRAMES: u32 = 2 * RING;
 const FRAME_SIZE: u32 = 4096;
-/// The longest frame. What is left of a page beside headroom and the kernel's own data; a port with a greater MTU would
-/// need frames of several pages.
+/// The longest frame, as in `bpf/gate.bpf.c`: what is left of a page beside headroom and the kernel's own data. Longer ones
+/// would need several, and go by the switch.
 pub const MAX_FRAME: usize = 3498;
 
 /// A frame of the memory, wherever it is.

@@ -4,8 +4,10 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
-    Cloud,
+    Cloud, Probe,
+    cloud::PATIENCE,
     topologies::{overlay, two_tenants},
+    wait_for,
 };
 
 const RED: [&str; 4] = ["web-1", "web-2", "db-1", "db-2"];
@@ -63,4 +65,48 @@ fn xdp_carries_east_west_traffic_and_leaves_without_a_trace() -> Result<()> {
         ensure!(name.to_string_lossy().ends_with(".debug"), "{name:?} stays behind");
     }
     pinger.stop()?.expect_no_loss().context("while the fast path came and went")
+}
+
+#[test]
+fn af_xdp_carries_east_west_traffic_and_open_vswitch_goes_on_without_it() -> Result<()> {
+    let segments = two_tenants(overlay("vxlan", 7), overlay("gre", 8), overlay("vxlan", 9));
+    let cloud = Cloud::start("afxdp", segments)?;
+    let (web, db) = (cloud.vm("web-1")?, cloud.vm("db-1")?);
+    let pinger = web.pinger(db.v4()?, Duration::from_millis(5))?;
+    let mut process = cloud.start_afxdp("hv1")?;
+    for from in RED {
+        for to in RED.iter().filter(|to| **to != from) {
+            reach(&cloud, from, to)?;
+        }
+    }
+    ensure!(cloud.vm("blue-1")?.ping(cloud.vm("db-2")?.v4()?, 1)?.none(), "tenants see each other");
+    let rate = web.iperf(db, db.v4()?, Duration::from_secs(1))?;
+    ensure!(rate > 1e6, "{rate} bit/s");
+    // What it does not forward itself comes to the switch all the same, as from the port: an error of the router's.
+    let hops = web.traceroute(db.v4()?, Probe::Udp)?;
+    ensure!(hops.len() == 2 && hops.first().is_some_and(Option::is_some), "no router on the way: {hops:?}");
+    let status = cloud.datapath("hv1", &["status"])?;
+    for reason in ["switched", "routed", "delivered", "ttl"] {
+        ensure!(counted(&cloud, "hv1", reason)? > 0, "nothing was {reason} by AF_XDP:\n{status}");
+    }
+    ensure!(status.contains("copy mode"), "a veth has no other mode:\n{status}");
+    let ended = process.terminate(Duration::from_secs(5))?;
+    ensure!(ended.success(), "{ended}; see {}", process.log().display());
+    pinger.stop()?.expect_no_loss().context("while AF_XDP came and went")?;
+
+    let mut process = cloud.start_afxdp("hv1")?;
+    let pinger = web.pinger(db.v4()?, Duration::from_millis(1))?;
+    wait_for("pings by AF_XDP", PATIENCE, || Ok(pinger.sent() > 200))?;
+    process.kill9()?;
+    let killed = pinger.sent();
+    wait_for("pings by the switch", PATIENCE, || Ok(pinger.sent() > killed + 300))?;
+    let report = pinger.stop()?;
+    // Those that were in the rings, not more than ten milliseconds of them.
+    ensure!(
+        report.lost.len() <= 10,
+        "{} pings of one a millisecond were lost: {report:?}",
+        report.lost.len()
+    );
+    ensure!(cloud.datapath("hv1", &["status"])?.starts_with("nothing"), "something stays behind");
+    Ok(())
 }
