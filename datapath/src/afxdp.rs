@@ -42,8 +42,6 @@ struct Shared {
 }
 
 enum Order {
-    /// A port's gate is open.
-    Gate(Pulse),
     Image(Memory),
     Stop,
 }
@@ -95,6 +93,7 @@ impl AfXdp {
         let (orders, inbox) = channel();
         let (tell, opened) = channel();
         let shared = Arc::new(Shared::default());
+        let pulse = Arc::new(Pulse::new()?);
         let job = Job {
             ports: ports.clone(),
             underlay: ready.underlay,
@@ -102,6 +101,7 @@ impl AfXdp {
             adaptive,
             image: Memory::copy_of(&ready.bytes),
             shared: shared.clone(),
+            pulse: pulse.clone(),
         };
         let thread = spawn(move || job.run(&inbox, &tell));
         let ended = || Error::Io {
@@ -123,20 +123,19 @@ impl AfXdp {
             shared,
             thread: Some(thread),
         };
-        new.open_gates(&ports, ready.underlay, &fds);
+        new.open_gates(&ports, ready.underlay, &fds, &pulse);
         Ok(new)
     }
 
     /// One that cannot be opened is left to the switch, and the line says so.
-    fn open_gates(&mut self, ports: &[Port], underlay: Option<IfIndex>, fds: &[RawFd]) {
+    fn open_gates(&mut self, ports: &[Port], underlay: Option<IfIndex>, fds: &[RawFd], pulse: &Pulse) {
         let mut rest = fds;
         for port in ports {
             let (own, others) = rest.split_at(rest.len().min(usize::try_from(port.queues).unwrap_or(0)));
             rest = others;
-            let error = match Gate::open(port.index, underlay == Some(port.index), own) {
-                Ok((gate, pulse)) => {
+            let error = match Gate::open(port.index, underlay == Some(port.index), own, pulse) {
+                Ok(gate) => {
                     self.gates.push(gate);
-                    let _ = self.orders.send(Order::Gate(pulse));
                     continue;
                 }
                 Err(error) => crate::chain(&error),
@@ -256,14 +255,14 @@ struct Job {
     adaptive: bool,
     image: Memory,
     shared: Arc<Shared>,
+    pulse: Arc<Pulse>,
 }
 
 type Opened = Result<(Vec<RawFd>, Copies), Error>;
 
 impl Job {
     fn run(self, inbox: &Receiver<Order>, tell: &Sender<Opened>) -> Result<(), Error> {
-        let (Self { underlay, adaptive, shared, .. }, queues) = (&self, self.queues());
-        let (shared, underlay, adaptive) = (shared.clone(), *underlay, *adaptive);
+        let queues = self.queues();
         let names: Vec<(String, u32)> =
             queues.iter().map(|(_, name, queue)| (name.clone(), *queue)).collect();
         let opened = Sockets::open(&names, self.ask).and_then(|sockets| {
@@ -282,9 +281,10 @@ impl Job {
             }
         };
         let ports = queues.iter().map(|(index, ..)| *index).collect();
-        let mut worker = Worker::new(sockets, kernel, ports, underlay, self.image);
-        let done = serve(&mut worker, inbox, adaptive, &shared).and_then(|()| finish(&mut worker));
-        shared.tell(worker.counters(), worker.slow_path().refused, worker.rings().losses()?);
+        let mut worker = Worker::new(sockets, kernel, ports, self.underlay, self.image);
+        let done = serve(&mut worker, inbox, self.adaptive, &self.shared, &self.pulse)
+            .and_then(|()| finish(&mut worker));
+        self.shared.tell(worker.counters(), worker.slow_path().refused, worker.rings().losses()?);
         done
     }
 
@@ -303,16 +303,16 @@ fn serve(
     inbox: &Receiver<Order>,
     adaptive: bool,
     shared: &Shared,
+    pulse: &Pulse,
 ) -> Result<(), Error> {
-    let (mut idle, mut pulses) = (0_u32, Vec::new());
+    let mut idle = 0_u32;
     for turn in 0_u64.. {
         match inbox.try_recv() {
-            Ok(Order::Gate(pulse)) => pulses.push(pulse),
             Ok(Order::Image(image)) => worker.replace(image),
             Ok(Order::Stop) | Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {}
         }
-        pulses.iter().for_each(Pulse::beat);
+        pulse.beat();
         let busy = worker.turn()? > 0 || worker.rings().on_their_way() > 0;
         idle = if busy { 0 } else { idle.saturating_add(1) };
         if turn % 4096 == 0 || idle == IDLE_TURNS {

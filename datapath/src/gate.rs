@@ -1,9 +1,9 @@
 //! `bpf/gate.bpf.c`: hands frames of a port to its sockets, and frames of the worker back to the kernel.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd as _, RawFd};
 use std::sync::atomic::Ordering;
 
-use libbpf_rs::{Link, MapCore as _, MapFlags, MapHandle, Object, ProgramInput};
+use libbpf_rs::{Link, MapCore as _, MapFlags, MapHandle, MapType, Object, ProgramInput, libbpf_sys};
 use packet::IfIndex;
 use zerocopy::IntoBytes as _;
 
@@ -11,17 +11,36 @@ use crate::maps::Words;
 use crate::worker::SlowPath;
 use crate::{Error, attach, object};
 
-/// Tells a gate that its worker lives. To be beaten before the worker looks after the port.
+/// Tells gates that their worker lives. One for all ports: where one waits in vain, all do.
 #[derive(Debug)]
-pub struct Pulse(Words);
+pub struct Pulse {
+    map: MapHandle,
+    words: Words,
+}
 
 impl Pulse {
     /// Numbers of struct pulse in gate.bpf.c: `handed` and `taken` are the first.
     const COUNT: u32 = 4;
 
-    /// What was handed to the port's sockets until now will be looked after.
+    /// Makes one.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn new() -> Result<Self, Error> {
+        let options = libbpf_sys::bpf_map_create_opts {
+            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+            map_flags: libbpf_sys::BPF_F_MMAPABLE,
+            ..Default::default()
+        };
+        let map = MapHandle::create(MapType::Array, Some("pulses"), 4, 8 * Self::COUNT, 1, &options)
+            .map_err(Error::bpf("make a pulse"))?;
+        let words = Words::of(&map, Self::COUNT)?;
+        Ok(Self { map, words })
+    }
+
+    /// What was handed to sockets until now will be looked after: to be called before that is done.
     pub fn beat(&self) {
-        if let (Some(handed), Some(taken)) = (self.0.word(0), self.0.word(1)) {
+        if let (Some(handed), Some(taken)) = (self.words.word(0), self.words.word(1)) {
             let now = handed.load(Ordering::Relaxed);
             if taken.load(Ordering::Relaxed) != now {
                 taken.store(now, Ordering::Relaxed);
@@ -42,8 +61,11 @@ impl Gate {
     ///
     /// # Errors
     /// As [`attach::attach`], or a socket is of another interface.
-    pub fn open(index: IfIndex, is_underlay: bool, sockets: &[RawFd]) -> Result<(Self, Pulse), Error> {
+    pub fn open(index: IfIndex, is_underlay: bool, sockets: &[RawFd], pulse: &Pulse) -> Result<Self, Error> {
         let mut object = object::open("gate", object::gate())?;
+        let pulses = object.maps_mut().find(|map| map.name() == "pulses");
+        let mut pulses = pulses.ok_or(Error::NoPart { kind: "map", name: "pulses" })?;
+        pulses.reuse_fd(pulse.map.as_fd()).map_err(Error::bpf("share a pulse"))?;
         let missing = Error::NoPart { kind: "variable", name: "is_underlay" };
         let mut rodata = object.maps_mut().find(|map| map.name().to_string_lossy().ends_with(".rodata"));
         let bytes: &mut [u8; 4] =
@@ -56,11 +78,8 @@ impl Gate {
                 .map_err(Error::bpf(format!("hand queue {queue} of interface {index} to its socket")))?;
         }
         drop(map);
-        let pulses = MapHandle::try_from(&object::map(&mut object, "pulses")?);
-        let pulses = pulses.map_err(Error::bpf("open the pulse of a gate"))?;
-        let pulse = Pulse(Words::of(&pulses, Pulse::COUNT)?);
         let link = attach::attach(&object::program(&object, "gate")?, index)?;
-        Ok((Self { _link: link, _object: object }, pulse))
+        Ok(Self { _link: link, _object: object })
     }
 }
 

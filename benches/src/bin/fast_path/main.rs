@@ -7,6 +7,7 @@ mod cloud;
 mod frames;
 mod lookups;
 mod rig;
+mod user_space;
 
 use std::path::PathBuf;
 
@@ -36,6 +37,8 @@ enum What {
     Lookups,
     /// Frames through veths
     Frames,
+    /// AF_XDP
+    UserSpace,
     /// VMs behind a real Open vSwitch
     Cloud,
 }
@@ -68,6 +71,9 @@ fn main() -> Result<()> {
     }
     if options.wants(What::Frames) {
         frames::run(&options, &mut report)?;
+    }
+    if options.wants(What::UserSpace) {
+        user_space::run(&options, &mut report)?;
     }
     if options.wants(What::Cloud) {
         // What is started there inherits this.
