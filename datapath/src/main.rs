@@ -13,7 +13,7 @@ use datapath::router::Probe;
 use datapath::selftest::{self, Cures};
 use nix::poll::PollTimeout;
 
-use crate::command::{afxdp, changes::Changes};
+use crate::command::{afxdp, changes::Changes, trace};
 
 /// Between two looks for neighbours that are not known.
 const RETRY_MS: u16 = 5000;
@@ -56,6 +56,8 @@ enum Command {
     },
     /// What is attached, and how many frames took which way
     Status,
+    /// Which way an echo request takes here, and why
+    Trace(trace::Question),
     /// End the fast path; Open vSwitch gets every frame
     Detach {
         /// On all interfaces; there is no other choice yet
@@ -87,6 +89,7 @@ fn main() -> Result<()> {
             }
         }
         Command::Status => status(&options.pins),
+        Command::Trace(question) => trace::run(&question, &options.pins),
         Command::Detach { all: _ } => match Pins::open(&options.pins) {
             Some(pins) => Ok(pins.clear()?),
             None => Ok(()),

@@ -128,7 +128,7 @@ impl Sockets {
     /// Gives free frames to the kernel to receive into.
     fn refill(&mut self, index: usize) -> Result<(), Error> {
         let Some(socket) = self.sockets.get_mut(index) else { return Ok(()) };
-        let room = socket.fill.nb_free(BURST as u32).min(RING);
+        let room = socket.fill.nb_free(RING).min(RING);
         let keep = self.free.len().saturating_sub(usize::try_from(room).unwrap_or(0));
         let Some(given) = self.free.get(keep..).filter(|given| !given.is_empty()) else { return Ok(()) };
         // SAFETY: the frames are of this memory and were free: nobody else has them, and they leave the free list below.

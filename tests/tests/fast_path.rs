@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::{
     Cloud, Probe,
     cloud::PATIENCE,
-    topologies::{overlay, two_tenants},
+    topologies::{RED_ROUTER, overlay, two_tenants},
     wait_for,
 };
 
@@ -49,6 +49,15 @@ fn xdp_carries_east_west_traffic_and_leaves_without_a_trace() -> Result<()> {
     for reason in ["switched", "routed", "delivered"] {
         ensure!(counted(&cloud, "hv1", reason)? > 0, "nothing was {reason} by XDP");
     }
+    let trace = |to: &str, ttl: &str| {
+        let macs = ["--from-mac", "02:00:00:00:00:11", "--to-mac", RED_ROUTER, "--ttl", ttl];
+        cloud.datapath("hv1", &[&["trace", "tap-web-1", "10.0.1.11", to], &macs[..]].concat())
+    };
+    let (near, far, late) = (trace("10.0.2.21", "64")?, trace("10.0.2.22", "64")?, trace("10.0.2.21", "1")?);
+    ensure!(near.contains("sent on, routed, out by tap-db-1, adjacency "), "{near}");
+    // GRE with a key, in Ethernet and IPv4.
+    ensure!(far.contains("out by tun0") && far.contains(", 42 bytes before it"), "{far}");
+    ensure!(late.contains("to the switch, ttl"), "{late}");
     let (web, db) = (cloud.vm("web-1")?, cloud.vm("db-1")?);
     let routed = counted(&cloud, "hv1", "routed")?;
     let rate = web.iperf(db, db.v4()?, Duration::from_secs(1))?;
@@ -65,6 +74,28 @@ fn xdp_carries_east_west_traffic_and_leaves_without_a_trace() -> Result<()> {
         ensure!(name.to_string_lossy().ends_with(".debug"), "{name:?} stays behind");
     }
     pinger.stop()?.expect_no_loss().context("while the fast path came and went")
+}
+
+#[test]
+fn xdp_goes_on_without_its_processes() -> Result<()> {
+    let segments = two_tenants(overlay("vxlan", 7), overlay("gre", 8), overlay("vxlan", 9));
+    let mut cloud = Cloud::start("fastkill", segments)?;
+    let pinger = cloud.vm("web-1")?.pinger(cloud.vm("db-1")?.v4()?, Duration::from_millis(2))?;
+    let mut process = cloud.follow_fast_path("hv1")?;
+    wait_for("pings by XDP", PATIENCE, || Ok(counted(&cloud, "hv1", "routed")? > 100))?;
+    process.kill9()?;
+    cloud.kill_controller()?;
+    let routed = counted(&cloud, "hv1", "routed")?;
+    wait_for("pings by XDP alone", PATIENCE, || Ok(counted(&cloud, "hv1", "routed")? > routed + 200))?;
+    // Both come back, and take over what is there.
+    cloud.start_controller()?;
+    cloud.wait_healthy()?;
+    let mut process = cloud.follow_fast_path("hv1")?;
+    wait_for("pings by XDP again", PATIENCE, || Ok(counted(&cloud, "hv1", "routed")? > 100))?;
+    process.kill9()?;
+    cloud.datapath("hv1", &["detach", "--all"])?;
+    reach(&cloud, "web-1", "db-1")?;
+    pinger.stop()?.expect_no_loss().context("while processes were killed")
 }
 
 #[test]

@@ -2,3 +2,4 @@
 
 pub(crate) mod afxdp;
 pub(crate) mod changes;
+pub(crate) mod trace;
