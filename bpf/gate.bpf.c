@@ -37,7 +37,7 @@ struct {
 const volatile __u32 is_underlay;
 
 // datapath/src/xsk.rs.
-#define MAX_FRAME 3498
+#define MAX_FRAME 3000
 
 static __always_inline int is_tunnel(struct ethhdr *eth, void *end)
 {
@@ -80,7 +80,7 @@ int gate(struct xdp_md *ctx)
 	__u32 zero = 0;
 	int action;
 
-	// Jumbo frames, of several buffers, find no room in one frame of a socket.
+	// Jumbo frames, of several buffers, find no room in one frame of a socket, nor on the way back.
 	if (len > MAX_FRAME || len != (__u64)(end - (void *)eth))
 		return XDP_PASS;
 	if ((void *)(eth + 1) > end || !(is_underlay ? is_tunnel(eth, end) : is_guest(eth)))

@@ -179,10 +179,15 @@ impl AfXdp {
     /// # Errors
     /// What ended the worker before.
     pub fn stop(&mut self) -> Result<(), Error> {
-        self.gates.clear();
+        // A worker that has ended took its sockets with it, and they are gone from there already.
+        for gate in &mut self.gates {
+            let _ = gate.close();
+        }
         let _ = self.orders.send(Order::Stop);
         let Some(thread) = self.thread.take() else { return Ok(()) };
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let done = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.gates.clear();
+        done
     }
 }
 

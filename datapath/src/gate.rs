@@ -52,8 +52,9 @@ impl Pulse {
 /// The program of one port, until it is dropped; then everything goes to Open vSwitch, as it does when the sockets are gone.
 #[derive(Debug)]
 pub struct Gate {
+    object: Object,
+    queues: u32,
     _link: Link,
-    _object: Object,
 }
 
 impl Gate {
@@ -73,13 +74,26 @@ impl Gate {
         *bytes = u32::from(is_underlay).to_ne_bytes();
         let mut object = object.load().map_err(Error::bpf("load gate.bpf.o"))?;
         let map = object::map(&mut object, "sockets")?;
+        let mut queues = 0;
         for (queue, fd) in (0_u32..).zip(sockets) {
+            queues = queue + 1;
             map.update(&queue.to_ne_bytes(), &fd.to_ne_bytes(), MapFlags::ANY)
                 .map_err(Error::bpf(format!("hand queue {queue} of interface {index} to its socket")))?;
         }
-        drop(map);
         let link = attach::attach(&object::program(&object, "gate")?, index)?;
-        Ok(Self { _link: link, _object: object })
+        Ok(Self { object, queues, _link: link })
+    }
+
+    /// Hands over nothing from now on. The program stays: a veth without one takes nothing back.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn close(&mut self) -> Result<(), Error> {
+        let map = object::map(&mut self.object, "sockets")?;
+        for queue in 0..self.queues {
+            map.delete(&queue.to_ne_bytes()).map_err(Error::bpf("close a gate"))?;
+        }
+        Ok(())
     }
 }
 

@@ -23,9 +23,9 @@ const RING: u32 = 512;
 /// Frames for each socket: those that wait for the kernel, and those on their way out.
 const FRAMES: u32 = 2 * RING;
 const FRAME_SIZE: u32 = 4096;
-/// The longest frame, as in `bpf/gate.bpf.c`: what is left of a page beside headroom and the kernel's own data. Longer ones
-/// would need several, and go by the switch.
-pub const MAX_FRAME: usize = 3498;
+/// The longest frame, as in `bpf/gate.bpf.c`: what the kernel takes back in one page, beside headroom and its own data. Longer
+/// ones go by the switch.
+pub const MAX_FRAME: usize = 3000;
 
 /// A frame of the memory, wherever it is.
 #[derive(Debug)]
@@ -311,7 +311,8 @@ fn because<E: std::error::Error + Send + Sync + 'static>(what: impl Into<String>
 fn is_zero_copy(fd: RawFd) -> Result<bool, Error> {
     const XDP_OPTIONS: libc::c_int = 8;
     let mut flags = 0_u32;
-    let mut len = size_of::<u32>() as libc::socklen_t;
+    // Of one u32.
+    let mut len: libc::socklen_t = 4;
     let to = std::ptr::from_mut(&mut flags).cast();
     // SAFETY: `to` points at `len` bytes, which live through the call.
     let done = unsafe { libc::getsockopt(fd, libc::SOL_XDP, XDP_OPTIONS, to, &mut len) };

@@ -113,8 +113,13 @@ impl Rings for InMemory {
     }
 }
 
+/// By port.
+type Sent = Vec<Vec<Vec<u8>>>;
+/// And the port that each came in by.
+type HandedOver = Vec<(IfIndex, Vec<u8>)>;
+
 #[derive(Debug, Default)]
-struct Kept(Vec<(IfIndex, Vec<u8>)>);
+struct Kept(HandedOver);
 
 impl SlowPath for Kept {
     fn hand_over(&mut self, port: IfIndex, frame: &[u8]) -> Result<(), Error> {
@@ -173,7 +178,7 @@ fn frame(number: u32, from: u32) -> Vec<u8> {
 }
 
 /// Sends so many frames through a worker; what was sent by each port, what was handed over, and what was lost.
-fn run(count: u32, rings: InMemory) -> (Vec<Vec<Vec<u8>>>, Vec<(IfIndex, Vec<u8>)>, u64) {
+fn run(count: u32, rings: InMemory) -> (Sent, HandedOver, u64) {
     let mut worker = Worker::new(rings, Kept::default(), (0..PORTS).map(index).collect(), None, image());
     for number in 0..count {
         let from = number / 3 % PORTS;
@@ -192,7 +197,7 @@ fn run(count: u32, rings: InMemory) -> (Vec<Vec<Vec<u8>>>, Vec<(IfIndex, Vec<u8>
 }
 
 /// What has to come out: by the decision alone, port by port.
-fn expected(count: u32) -> (Vec<Vec<Vec<u8>>>, Vec<(IfIndex, Vec<u8>)>) {
+fn expected(count: u32) -> (Sent, HandedOver) {
     let image = image();
     let forwarder = Forwarder { image: image.image(), open: |_| true, underlay: None };
     let (mut sent, mut kept) = (vec![Vec::new(); PORTS as usize], Vec::new());
