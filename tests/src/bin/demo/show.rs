@@ -188,7 +188,12 @@ pub(crate) fn fast_path(cloud: &Cloud) -> Result<()> {
     };
     let stream = from.pinger(to.v4()?, Duration::from_millis(5))?;
     let mut phases = Phases { stream: &stream, ends: Vec::new() };
-    let on = || cloud.hosts.keys().try_for_each(|chassis| Ok(print!("{}", cloud.start_fast_path(chassis)?)));
+    let on = || {
+        cloud.hosts.keys().try_for_each(|chassis| {
+            print!("{}", cloud.start_fast_path(chassis)?);
+            Ok(())
+        })
+    };
     let off =
         || cloud.hosts.keys().try_for_each(|chassis| cloud.datapath(chassis, &["detach", "--all"]).map(drop));
     phases.pass("no load, on", on)?;
