@@ -23,6 +23,8 @@ const RING: u32 = 512;
 /// Frames for each socket: those that wait for the kernel, and those on their way out.
 const FRAMES: u32 = 2 * RING;
 const FRAME_SIZE: u32 = 4096;
+/// The kernel gets frames to receive into by so many.
+const BURST_SIZE: u32 = 64;
 /// The longest frame, as in `bpf/gate.bpf.c`: what the kernel takes back in one page, beside headroom and its own data. Longer
 /// ones go by the switch.
 pub const MAX_FRAME: usize = 3000;
@@ -128,7 +130,10 @@ impl Sockets {
     /// Gives free frames to the kernel to receive into.
     fn refill(&mut self, index: usize) -> Result<(), Error> {
         let Some(socket) = self.sockets.get_mut(index) else { return Ok(()) };
-        let room = socket.fill.nb_free(RING).min(RING);
+        let room = socket.fill.nb_free(BURST_SIZE);
+        if room < BURST_SIZE {
+            return Ok(());
+        }
         let keep = self.free.len().saturating_sub(usize::try_from(room).unwrap_or(0));
         let Some(given) = self.free.get(keep..).filter(|given| !given.is_empty()) else { return Ok(()) };
         // SAFETY: the frames are of this memory and were free: nobody else has them, and they leave the free list below.
@@ -187,10 +192,8 @@ impl Rings for Sockets {
         // SAFETY: the queue writes descriptors of frames of this memory, which the kernel has filled and given back.
         let count = unsafe { socket.rx.consume(&mut self.scratch) };
         burst.extend(self.scratch.iter().take(count).map(|desc| Frame(*desc)));
-        if count > 0 {
-            self.refill(port)?;
-        }
-        Ok(())
+        // Also if nothing came: perhaps because there was no free frame when it was last asked for.
+        self.refill(port)
     }
 
     type View<'a> = Data<'a>;
@@ -228,7 +231,7 @@ impl Rings for Sockets {
             socket.is_told = true;
         }
         self.reap(port);
-        self.refill(port)
+        Ok(())
     }
 
     fn on_their_way(&self) -> usize {
