@@ -217,7 +217,7 @@ pub(crate) fn fast_path(cloud: &Cloud) -> Result<()> {
         first = end;
     }
     println!(
-        "What full TCP load loses in Open vSwitch's queues it loses without us; coming and going loses nothing."
+        "Beside TCP at full speed, Open vSwitch's queues overflow: what the switching loses is seen without load."
     );
     Ok(())
 }
