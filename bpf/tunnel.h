@@ -38,6 +38,8 @@ static __always_inline __be32 mapped4(const __u8 *address)
 	return words[0] || words[1] || words[2] != bpf_htonl(0xffff) ? 0 : words[3];
 }
 
+/* Not for programs without an image. */
+#ifdef FIB_H
 static __always_inline void write_outer_ip(void *outer, struct fib_egress *egress,
 					   __u8 protocol, __u32 len)
 {
@@ -57,5 +59,6 @@ static __always_inline void write_outer_ip(void *outer, struct fib_egress *egres
 	ip->daddr = mapped4(egress->remote);
 	ip->check = ~sum_fold(sum_words(ip, 10));
 }
+#endif
 
 #endif

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use libbpf_cargo::SkeletonBuilder;
 
-const PROGRAMS: [&str; 4] = ["generator", "lookup", "plain", "router"];
+const PROGRAMS: [&str; 5] = ["gate", "generator", "lookup", "plain", "router"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=CLANG");

@@ -58,6 +58,12 @@ impl Section {
         Self { title: title.into(), unit, note: note.into(), rows: Vec::new(), reference: None }
     }
 
+    /// Gives it another title.
+    #[must_use]
+    pub fn titled(self, title: impl Into<String>) -> Self {
+        Self { title: title.into(), ..self }
+    }
+
     /// Adds a row.
     pub fn row(&mut self, name: impl Into<String>, samples: Samples) {
         self.rows.push(Row { name: name.into(), samples });

@@ -7,6 +7,11 @@ use serde::{Serialize, Serializer};
 pub struct Samples(Vec<f64>);
 
 impl Samples {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// Adds one.
     pub fn push(&mut self, value: f64) {
         self.0.push(value);

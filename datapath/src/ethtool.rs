@@ -138,6 +138,17 @@ impl Interface {
         self.ask(&mut Value { command: setting.set, data }, setting.name)
     }
 
+    /// A request about this interface.
+    fn request(&self) -> libc::ifreq {
+        // SAFETY: all zero is a value of this structure of numbers and pointers.
+        let mut ifreq: libc::ifreq = unsafe { std::mem::zeroed() };
+        // The last byte stays 0.
+        for (to, from) in ifreq.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(self.name.bytes()) {
+            *to = from.cast_signed();
+        }
+        ifreq
+    }
+
     fn word(&self, setting: Setting) -> Result<u32, Error> {
         let mut value = Value { command: setting.get, data: 0 };
         self.ask(&mut value, setting.name)?;
@@ -147,12 +158,7 @@ impl Interface {
     /// `T` is one of the structures above, each with the layout that its command asks for.
     fn ask<T>(&self, request: &mut T, what: &str) -> Result<(), Error> {
         const SIOCETHTOOL: libc::Ioctl = 0x8946;
-        // SAFETY: all zero is a value of this structure of numbers and pointers.
-        let mut ifreq: libc::ifreq = unsafe { std::mem::zeroed() };
-        // The last byte stays 0.
-        for (to, from) in ifreq.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(self.name.bytes()) {
-            *to = from.cast_signed();
-        }
+        let mut ifreq = self.request();
         ifreq.ifr_ifru.ifru_data = std::ptr::from_mut(request).cast();
         // SAFETY: the kernel writes what the command says, which is no longer than the structure of the command; both
         // live through the call.

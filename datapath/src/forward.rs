@@ -57,6 +57,68 @@ impl Outcome {
     }
 }
 
+/// A frame in memory of any kind.
+pub trait Buffer {
+    /// The frame.
+    fn bytes(&self) -> &[u8];
+
+    /// The frame, to be changed in place.
+    fn bytes_mut(&mut self) -> &mut [u8];
+
+    /// How many bytes may be added.
+    fn room(&self) -> usize;
+
+    /// Adds bytes before the frame; no more than there is room for.
+    fn put_before(&mut self, bytes: &[u8]);
+
+    /// Takes bytes off the frame's beginning; no more than it has.
+    fn cut_before(&mut self, count: usize);
+}
+
+impl Buffer for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
+    fn put_before(&mut self, bytes: &[u8]) {
+        self.splice(..0, bytes.iter().copied());
+    }
+
+    fn cut_before(&mut self, count: usize) {
+        self.drain(..count);
+    }
+}
+
+impl<B: Buffer> Buffer for &mut B {
+    fn bytes(&self) -> &[u8] {
+        (**self).bytes()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        (**self).bytes_mut()
+    }
+
+    fn room(&self) -> usize {
+        (**self).room()
+    }
+
+    fn put_before(&mut self, bytes: &[u8]) {
+        (**self).put_before(bytes);
+    }
+
+    fn cut_before(&mut self, count: usize) {
+        (**self).cut_before(count);
+    }
+}
+
 /// What decides: an image, and which interfaces take frames.
 #[derive(Debug, Clone, Copy)]
 pub struct Forwarder<'a, F> {
@@ -99,9 +161,9 @@ struct Exit {
 }
 
 impl Exit {
-    fn send(self, adjacency: &AdjacencyRecord, reason: Reason, frame: &mut Vec<u8>) -> Outcome {
+    fn send(self, adjacency: &AdjacencyRecord, reason: Reason, frame: &mut impl Buffer) -> Outcome {
         if let Some(outer) = self.outer {
-            frame.splice(..0, outer);
+            frame.put_before(&outer);
         }
         Outcome { reason, way: Way::Out(self.index), entry: Some(adjacency.id.get()) }
     }
@@ -121,11 +183,11 @@ struct NdMessage {
 
 impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
     /// Decides about a frame that came in by an interface, and changes it if it is sent on.
-    pub fn forward(&self, ingress: IfIndex, frame: &mut Vec<u8>) -> Outcome {
+    pub fn forward(&self, ingress: IfIndex, frame: &mut impl Buffer) -> Outcome {
         self.decide(ingress, frame).unwrap_or_else(|reason| Outcome { reason, way: Way::Pass, entry: None })
     }
 
-    fn decide(&self, index: IfIndex, frame: &mut Vec<u8>) -> Result<Outcome, Reason> {
+    fn decide(&self, index: IfIndex, frame: &mut impl Buffer) -> Result<Outcome, Reason> {
         let port = if Some(index) == self.underlay { underlay::INTERFACE } else { index };
         let key = ingress::IFINDEX << ingress::KIND_SHIFT | u64::from(port.0);
         let port_index = self.image.exact(section::INGRESS, key);
@@ -138,7 +200,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         if port.flags.get() & flag::SLOW != 0 || record.flags.get() & flag::SLOW != 0 {
             return Err(Reason::Slow);
         }
-        let (eth, _) = EthernetHeader::read_from_prefix(frame).map_err(|_| Reason::CutOff)?;
+        let (eth, _) = EthernetHeader::read_from_prefix(frame.bytes()).map_err(|_| Reason::CutOff)?;
         let mut secured = 0;
         if port.flags.get() & flag::SECURED != 0 {
             secured = self.image.exact(section::BINDINGS, u64::from(port_index) << 48 | eth.src.to_u64());
@@ -153,12 +215,12 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         &self,
         known: Known,
         eth: &EthernetHeader,
-        frame: &mut Vec<u8>,
+        frame: &mut impl Buffer,
     ) -> Result<Outcome, Reason> {
         let packet = match eth.ethertype.get() {
-            ethertype::ARP => return self.answer_arp(known, eth, frame),
-            ethertype::IPV4 => parse4(frame)?,
-            ethertype::IPV6 => parse6(frame)?,
+            ethertype::ARP => return self.answer_arp(known, eth, frame.bytes_mut()),
+            ethertype::IPV4 => parse4(frame.bytes())?,
+            ethertype::IPV6 => parse6(frame.bytes())?,
             ethertype::VLAN | ethertype::QINQ => return Err(Reason::Tagged),
             _ => return Err(Reason::OtherProtocol),
         };
@@ -166,10 +228,10 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
             return Err(Reason::Spoofed);
         }
         if packet.src.is_ipv6() && packet.protocol == protocol::ICMPV6 {
-            let kind = frame.get(packet.upper..packet.upper + 4).and_then(|icmp| icmp.first());
+            let kind = frame.bytes().get(packet.upper..packet.upper + 4).and_then(|icmp| icmp.first());
             // Router and neighbour discovery: RFC 4861, 4.1 to 4.5.
             if (133..=137).contains(kind.ok_or(Reason::CutOff)?) {
-                return self.answer_nd(known, eth, &packet, frame);
+                return self.answer_nd(known, eth, &packet, frame.bytes_mut());
             }
         }
         if eth.dst.is_multicast() {
@@ -184,7 +246,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         known: Known,
         eth: &EthernetHeader,
         packet: &Packet,
-        frame: &mut Vec<u8>,
+        frame: &mut impl Buffer,
     ) -> Result<Outcome, Reason> {
         let found = self.image.exact(section::STATIONS, u64::from(known.network) << 48 | eth.dst.to_u64());
         match kind(found) {
@@ -211,7 +273,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         mut domain: u32,
         eth: &EthernetHeader,
         packet: &Packet,
-        frame: &mut Vec<u8>,
+        frame: &mut impl Buffer,
     ) -> Result<Outcome, Reason> {
         if stays_on_link(packet.src, true) || stays_on_link(packet.dst, false) {
             return Err(Reason::Scope);
@@ -221,7 +283,11 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
             let found = self.image.lookup_word(DomainNumber(domain), packet.dst);
             if kind(found) == word::ROUTER {
                 // What is for the router itself has no next hop: its TTL does not matter.
-                return if hops == 1 { answer_echo(eth, packet, frame) } else { Err(Reason::ToRouter) };
+                return if hops == 1 {
+                    answer_echo(eth, packet, frame.bytes_mut())
+                } else {
+                    Err(Reason::ToRouter)
+                };
             }
             if packet.ttl <= hops {
                 return Err(Reason::Ttl);
@@ -234,14 +300,14 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
             }
             (domain, hops) = (argument(found), hops + 1);
         };
-        let adjacency = self.next_hop(found, frame)?;
+        let adjacency = self.next_hop(found, frame.bytes())?;
         // The networks between routers are not in the image; none has a smaller MTU than this.
         let mtu = if hops > 1 { LEAST_MTU } else { adjacency.mtu.get() };
         if packet.len > usize::from(mtu) {
             return Err(Reason::TooBig);
         }
         let way = self.way(known.ingress, &adjacency, Reason::Routed, frame)?;
-        rewrite(&adjacency, packet, hops, frame);
+        rewrite(&adjacency, packet, hops, frame.bytes_mut());
         Ok(way.send(&adjacency, Reason::Routed, frame))
     }
 
@@ -266,7 +332,7 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         ingress: IfIndex,
         adjacency: &AdjacencyRecord,
         reason: Reason,
-        frame: &[u8],
+        frame: &impl Buffer,
     ) -> Result<Exit, Reason> {
         let way: EgressRecord =
             self.record(section::EGRESSES, adjacency.egress.get()).ok_or(Reason::NoEgress)?;
@@ -277,9 +343,10 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         let outer = match way.kind {
             egress::LOCAL => None,
             egress::TUNNEL if reason != Reason::Delivered => {
-                let flow = ParsedPacket::parse(frame).five_tuple().ok_or(Reason::NoEgress)?;
+                let flow = ParsedPacket::parse(frame.bytes()).five_tuple().ok_or(Reason::NoEgress)?;
                 let hash = flow_hash(&flow, self.image.hash_seed());
-                Some(tunnel::outer(&way, adjacency.segment.get(), hash, frame.len())?)
+                let outer = tunnel::outer(&way, adjacency.segment.get(), hash, frame.bytes().len())?;
+                Some(outer).filter(|outer| outer.len() <= frame.room()).ok_or(Reason::NoRoom).map(Some)?
             }
             _ => return Err(Reason::NoEgress),
         };
@@ -298,9 +365,9 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         &self,
         ingress: IfIndex,
         ends: u32,
-        frame: &mut Vec<u8>,
+        frame: &mut impl Buffer,
     ) -> Result<Outcome, Reason> {
-        let arrival = tunnel::parse(frame).ok_or(Reason::NotOurs)?;
+        let arrival = tunnel::parse(frame.bytes()).ok_or(Reason::NotOurs)?;
         let word = self.image.lookup_word(DomainNumber(ends | PREFIXES_ONLY), arrival.end.into());
         if ends == 0 || kind(word) != word::SPECIAL || argument(word) != word::ALLOW {
             return Err(Reason::NotOurs);
@@ -316,14 +383,14 @@ impl<F: Fn(IfIndex) -> bool> Forwarder<'_, F> {
         if record.flags.get() & flag::SLOW != 0 {
             return Err(Reason::Slow);
         }
-        let inner = frame.get(arrival.outer_len..).unwrap_or_default();
+        let inner = frame.bytes().get(arrival.outer_len..).unwrap_or_default();
         let (eth, _) = EthernetHeader::read_from_prefix(inner).map_err(|_| Reason::CutOff)?;
         let found = self.image.exact(section::STATIONS, u64::from(network) << 48 | eth.dst.to_u64());
         let adjacency = Some(found).filter(|found| kind(*found) == word::ADJACENCY);
         let adjacency =
             adjacency.and_then(|found| self.adjacency(argument(found))).ok_or(Reason::UnknownStation)?;
         let way = self.way(ingress, &adjacency, Reason::Delivered, frame)?;
-        frame.drain(..arrival.outer_len);
+        frame.cut_before(arrival.outer_len);
         Ok(way.send(&adjacency, Reason::Delivered, frame))
     }
 

@@ -1,23 +1,24 @@
 //! `bpf/generator.bpf.c`: frames for measurements, made, routed by others and counted in the kernel.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use libbpf_rs::{Link, MapCore as _, MapFlags, Object, ProgramInput};
-use packet::{IfIndex, MacAddr};
+use packet::IfIndex;
 
 use crate::{Error, attach, object};
 
-/// What is sent: IPv4 to so many destinations in turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Bytes of every frame that are written anew each time; the rest stays as it went out first.
+const RESTORED: usize = 60;
+
+/// What is sent: one frame, again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stream {
-    /// Source MAC address.
-    pub src: MacAddr,
-    /// Destination MAC address: the router's.
-    pub dst: MacAddr,
-    /// First destination, as a number.
-    pub first: u32,
-    /// Number of destinations.
-    pub destinations: u32,
+    /// At least 60 bytes.
+    pub frame: Vec<u8>,
+    /// Of an IPv4 packet without options: the first of several destinations, and their number, which take turns. With 0,
+    /// the frame's own.
+    pub destinations: (Ipv4Addr, u32),
 }
 
 /// Programs that ours is compared with.
@@ -25,7 +26,7 @@ pub struct Stream {
 pub enum Peer {
     /// Takes every frame, counts and drops it.
     Absorb,
-    /// Rewrites and redirects without a table.
+    /// Swaps MAC addresses, takes one from the TTL and redirects, without a table.
     Rewrite,
     /// Asks the kernel's routing table.
     KernelTable,
@@ -45,6 +46,7 @@ impl Peer {
 #[derive(Debug)]
 pub struct Generator {
     object: Object,
+    frame: Vec<u8>,
 }
 
 impl Generator {
@@ -56,18 +58,21 @@ impl Generator {
         let mut object = object::open("generator", object::generator())?;
         let missing = || Error::NoPart { kind: "variable", name: "frames" };
         let mut map = object.maps_mut().find(|map| map.name().to_string_lossy().ends_with(".rodata"));
-        let rodata: &mut [u8; 20] =
+        let rodata: &mut [u8; 72] =
             map.as_mut().and_then(|map| map.initial_value_mut()?.try_into().ok()).ok_or_else(missing)?;
-        let parts = [
-            &stream.src.0[..],
-            &stream.dst.0[..],
-            &stream.first.to_ne_bytes()[..],
-            &stream.destinations.to_ne_bytes()[..],
-        ];
-        for (to, from) in rodata.iter_mut().zip(parts.concat()) {
-            *to = from;
-        }
-        Ok(Self { object: object.load().map_err(Error::bpf("load generator.bpf.o"))? })
+        // struct frames of generator.bpf.c.
+        let (bytes, numbers) = rodata.split_at_mut(64);
+        let short = || Error::Io {
+            what: format!("send frames of {} bytes", stream.frame.len()),
+            source: std::io::ErrorKind::InvalidInput.into(),
+        };
+        let start = stream.frame.get(..RESTORED).ok_or_else(short)?;
+        bytes.iter_mut().zip(start).for_each(|(to, from)| *to = *from);
+        let (first, count) = stream.destinations;
+        let values = [first.to_bits().to_ne_bytes(), count.to_ne_bytes()].concat();
+        numbers.iter_mut().zip(values).for_each(|(to, from)| *to = from);
+        let object = object.load().map_err(Error::bpf("load generator.bpf.o"))?;
+        Ok(Self { object, frame: stream.frame.clone() })
     }
 
     /// Where frames go that came in by an interface; by 0, those that are made.
@@ -95,23 +100,21 @@ impl Generator {
     pub fn send(&mut self, frames: u32) -> Result<(Duration, u64), Error> {
         /// BPF_F_TEST_XDP_LIVE_FRAMES of <linux/bpf.h>: frames are sent, not only judged.
         const LIVE: u32 = 1 << 1;
-        let mut frame = [0; 60];
-        // Ethernet, IPv4 without options, UDP.
-        frame[12] = 8;
-        frame[14] = 0x45;
-        frame[17] = 46;
-        frame[23] = 17;
-        frame[26..30].copy_from_slice(&[198, 18, 0, 1]);
         let before = self.arrived()?;
         let program = object::program(&self.object, "generate")?;
         let start = Instant::now();
-        let input = ProgramInput { data_in: Some(&frame), repeat: frames, flags: LIVE, ..Default::default() };
+        let input =
+            ProgramInput { data_in: Some(&self.frame), repeat: frames, flags: LIVE, ..Default::default() };
         program.test_run(input).map_err(Error::bpf("send live frames"))?;
         let elapsed = start.elapsed();
         Ok((elapsed, self.arrived()? - before))
     }
 
-    fn arrived(&mut self) -> Result<u64, Error> {
+    /// Frames that a peer took so far.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn arrived(&mut self) -> Result<u64, Error> {
         let map = object::map(&mut self.object, "counts")?;
         let values = map.lookup_percpu(&1_u32.to_ne_bytes(), MapFlags::ANY).map_err(Error::bpf("count"))?;
         let parts = values.into_iter().flatten().filter_map(|value| value.try_into().ok());

@@ -137,15 +137,16 @@ impl Host {
 }
 
 /// An image, checked and completed.
-struct Ready {
-    bytes: Vec<u8>,
-    interfaces: Vec<IfIndex>,
-    underlay: Option<IfIndex>,
-    unknown: usize,
+pub(crate) struct Ready {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) interfaces: Vec<IfIndex>,
+    pub(crate) underlay: Option<IfIndex>,
+    /// Other chassis whose MAC address is not known.
+    pub(crate) unknown: usize,
 }
 
 impl Ready {
-    fn read(settings: &Settings) -> Result<Self, Error> {
+    pub(crate) fn read(settings: &Settings) -> Result<Self, Error> {
         let path = &settings.image;
         let mut bytes = fs::read(path).map_err(Error::io(format!("read the image {}", path.display())))?;
         // A copy, aligned as an image has to be.

@@ -2,10 +2,12 @@
 //!
 //! What it does not answer, it passes on, and Open vSwitch gives the same answer. `docs/fast-path.md` is the manual.
 
+pub mod afxdp;
 pub mod attach;
 mod error;
 pub mod ethtool;
 pub mod forward;
+pub mod gate;
 pub mod generator;
 pub mod host;
 pub mod lookup;
@@ -19,5 +21,7 @@ pub mod router;
 pub mod selftest;
 mod tunnel;
 pub mod underlay;
+pub mod worker;
+pub mod xsk;
 
 pub use error::{Error, chain};

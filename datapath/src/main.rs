@@ -1,18 +1,19 @@
 //! `dragonflow-datapath`: puts the fast path in front of Open vSwitch, looks after it, takes it away.
 #![allow(clippy::print_stdout, reason = "a command answers on standard output")]
 
-use std::ffi::OsString;
-use std::os::fd::AsFd as _;
+mod command;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand, ValueEnum};
 use datapath::host::{Host, Settings};
 use datapath::pins::{self, Pins};
 use datapath::router::Probe;
 use datapath::selftest::{self, Cures};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::poll::PollTimeout;
+
+use crate::command::{afxdp, changes::Changes, trace};
 
 /// Between two looks for neighbours that are not known.
 const RETRY_MS: u16 = 5000;
@@ -43,12 +44,20 @@ enum Command {
         /// Take checksums of what comes in as complete where nobody can say
         #[arg(long)]
         trust_checksums: bool,
-        /// End once everything is attached; frames go on
+        /// Where frames are forwarded
+        #[arg(long, value_enum, default_value_t = Mode::Xdp)]
+        mode: Mode,
+        /// AF_XDP: sleep while there is nothing to do, instead of using a processor
         #[arg(long)]
+        adaptive: bool,
+        /// XDP: end once everything is attached; frames go on
+        #[arg(long, conflicts_with = "adaptive")]
         once: bool,
     },
     /// What is attached, and how many frames took which way
     Status,
+    /// Which way an echo request takes here, and why
+    Trace(trace::Question),
     /// End the fast path; Open vSwitch gets every frame
     Detach {
         /// On all interfaces; there is no other choice yet
@@ -57,14 +66,30 @@ enum Command {
     },
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// In the kernel
+    Xdp,
+    /// In this process, by AF_XDP
+    Afxdp,
+}
+
 fn main() -> Result<()> {
     let options = Options::parse();
     match options.command {
-        Command::Run { image, underlay, no_cures, trust_checksums, once } => {
+        Command::Run { image, underlay, no_cures, trust_checksums, mode, adaptive, once } => {
             let cures = Cures { change_peer: !no_cures, trust_checksums };
-            run(Settings { image, underlay, cures }, &options.pins, once)
+            let settings = Settings { image, underlay, cures };
+            match mode {
+                Mode::Xdp => run(settings, &options.pins, once),
+                Mode::Afxdp => {
+                    ensure!(!once, "--once is for --mode xdp: AF_XDP forwards in this process");
+                    afxdp::run(settings, &options.pins, adaptive)
+                }
+            }
         }
         Command::Status => status(&options.pins),
+        Command::Trace(question) => trace::run(&question, &options.pins),
         Command::Detach { all: _ } => match Pins::open(&options.pins) {
             Some(pins) => Ok(pins.clear()?),
             None => Ok(()),
@@ -104,6 +129,10 @@ fn show(host: &Host) {
 }
 
 fn status(folder: &Path) -> Result<()> {
+    if let Some(state) = afxdp::status()? {
+        print!("{state}");
+        return Ok(());
+    }
     let Some(pins) = Pins::open(folder) else {
         println!("nothing is attached");
         return Ok(());
@@ -124,35 +153,4 @@ fn status(folder: &Path) -> Result<()> {
         println!("{:18} {count:12} {way}", reason.name().to_lowercase());
     }
     Ok(())
-}
-
-/// Waits for a file to be replaced.
-struct Changes {
-    inotify: Inotify,
-    name: OsString,
-}
-
-impl Changes {
-    fn of(file: &Path) -> Result<Self> {
-        let name = file.file_name().with_context(|| format!("{} names no file", file.display()))?.to_owned();
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC).context("watch the image")?;
-        let events = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CLOSE_WRITE;
-        inotify.add_watch(folder, events).with_context(|| format!("watch {}", folder.display()))?;
-        Ok(Self { inotify, name })
-    }
-
-    /// Returns at a change, or when the time is over. Several changes at once count as one.
-    fn wait(&self, limit: PollTimeout) -> Result<()> {
-        loop {
-            let mut fds = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut fds, limit).context("wait for a change")? == 0 {
-                return Ok(());
-            }
-            let events = self.inotify.read_events().context("watch the image")?;
-            if events.iter().any(|event| event.name.as_ref() == Some(&self.name)) {
-                return Ok(());
-            }
-        }
-    }
 }

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, libbpf_sys};
 use nix::sys::mman::{MapFlags as Sharing, ProtFlags, mmap, munmap};
@@ -99,6 +100,33 @@ impl ImageMap {
     pub fn publish(&self, images: &impl MapCore) -> Result<(), Error> {
         let fd = self.handle.as_fd().as_raw_fd().to_ne_bytes();
         images.update(&0_u32.to_ne_bytes(), &fd, MapFlags::ANY).map_err(Error::bpf("swap the image"))
+    }
+}
+
+/// 64-bit numbers that an eBPF program and this process share: the start of the first value of an array that can be mapped.
+#[derive(Debug)]
+pub struct Words(Mapping);
+
+impl Words {
+    /// Of an array with values of at least this many numbers.
+    ///
+    /// # Errors
+    /// It cannot be mapped, or its values are smaller.
+    pub fn of(handle: &MapHandle, count: u32) -> Result<Self, Error> {
+        let size = count.saturating_mul(8);
+        if handle.value_size() < size {
+            return Err(Error::NoPart { kind: "number", name: "map value" });
+        }
+        Mapping::new(handle, size).map(Self)
+    }
+
+    /// One of them; `None` beyond the last.
+    pub fn word(&self, index: usize) -> Option<&AtomicU64> {
+        let at = index.checked_mul(8).filter(|at| at.saturating_add(8) <= self.0.len.get())?;
+        // SAFETY: the mapping begins at a page and is longer than this; it lives as long as `self`.
+        let word = unsafe { self.0.start.as_ptr().byte_add(at) };
+        // SAFETY: aligned as said, and everybody stores whole numbers there: the program's are one instruction each.
+        Some(unsafe { AtomicU64::from_ptr(word.cast()) })
     }
 }
 

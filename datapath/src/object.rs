@@ -34,6 +34,11 @@ pub(crate) fn router() -> &'static [u8] {
     compiled!("router")
 }
 
+/// `bpf/gate.bpf.c`.
+pub(crate) fn gate() -> &'static [u8] {
+    compiled!("gate")
+}
+
 /// `bpf/generator.bpf.c`.
 pub(crate) fn generator() -> &'static [u8] {
     compiled!("generator")

@@ -1,10 +1,11 @@
 //! What stays when this process ends: links, maps and the image, pinned in a bpffs of its own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use libbpf_rs::{Link, MapHandle};
+use libbpf_rs::{Link, MapCore as _, MapHandle};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use packet::IfIndex;
@@ -106,6 +107,18 @@ impl Pins {
         }
         // A bpffs has files of its own too.
         router::PINNED.iter().try_for_each(|name| remove(&self.folder.join(name)))
+    }
+
+    /// The interfaces that frames may be redirected to.
+    ///
+    /// # Errors
+    /// Nothing is pinned.
+    pub fn open_ports(&self) -> Result<BTreeSet<IfIndex>, Error> {
+        let path = self.folder.join("ports");
+        let map = MapHandle::from_pinned_path(&path);
+        let map = map.map_err(Error::bpf(format!("open {}", path.display())))?;
+        let keys = map.keys().filter_map(|key| key.try_into().ok());
+        Ok(keys.map(|key| IfIndex(u32::from_ne_bytes(key))).collect())
     }
 
     /// How many frames ended with each reason.

@@ -3,8 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use datapath::{attach::Mode, plain::Plain};
-use lab::{Hypervisor, Lab, Vm, VmSpec, wait_for};
+use datapath::{
+    attach::Mode,
+    gate::{Gate, Kernel, Pulse},
+    plain::Plain,
+    worker::SlowPath as _,
+    xsk::MAX_FRAME,
+};
+use lab::{Direction, Hypervisor, Lab, Nic, Vm, VmSpec, wait_for};
 use nix::net::if_::if_nametoindex;
 use packet::IfIndex;
 
@@ -62,4 +68,26 @@ fn xdp_carries_frames_past_a_silent_switch() -> Result<()> {
     drop(links);
     ensure!(a.ping(b.v4()?, 1)?.none(), "a program stays behind");
     Ok(())
+}
+
+#[test]
+fn frames_that_are_given_back_come_in_by_their_port() -> Result<()> {
+    let lab = Lab::new("xdpback")?;
+    let (host, [a, _]) = pair(&lab, 9000)?;
+    let ear = Nic::open(host.netns(), &a.tap(), Direction::In)?;
+    host.netns().within(|| {
+        let (port, pulse) = (index(&a.tap())?, Pulse::new()?);
+        let _gate = Gate::open(port, false, &[], &pulse)?;
+        let mut kernel = Kernel::load()?;
+        for len in [60, 1514, MAX_FRAME] {
+            // An EtherType for experiments (IEEE 802): nobody else sends it.
+            let mut frame = vec![0xee; len];
+            frame[12..14].copy_from_slice(&[0x88, 0xb5]);
+            kernel.hand_over(port, &frame)?;
+            ensure!(kernel.refused == 0, "the kernel takes no frame of {len} bytes back");
+            let back = ear.recv_where(Duration::from_secs(2), |heard| heard == frame)?;
+            ensure!(back.is_some(), "a frame of {len} bytes did not come back");
+        }
+        Ok(())
+    })
 }

@@ -362,6 +362,50 @@ impl Cloud {
     /// # Errors
     /// It does not start.
     pub fn start_fast_path(&self, chassis: &str) -> Result<String> {
+        let image = self.fast_path_ready(chassis)?;
+        self.datapath(chassis, &["run", "--once", "--underlay", "tun0", "--image", &image])
+    }
+
+    /// The same by a process that stays and follows the image; returns when it has attached to all ports.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn follow_fast_path(&self, chassis: &str) -> Result<Process> {
+        let image = self.fast_path_ready(chassis)?;
+        let name = format!("xdp-{chassis}");
+        let process =
+            self.spawn_datapath(&name, chassis, &["run", "--underlay", "tun0", "--image", &image])?;
+        let log = process.log().to_owned();
+        let is_up = || Ok(fs::read_to_string(&log).is_ok_and(|text| text.contains("tun0")));
+        wait_for("XDP on all ports", PATIENCE, is_up)?;
+        Ok(process)
+    }
+
+    /// The same by AF_XDP: a process that serves all ports of the host when this returns.
+    ///
+    /// # Errors
+    /// It does not start, or a port is left to the switch.
+    pub fn start_afxdp(&self, chassis: &str) -> Result<Process> {
+        let image = self.fast_path_ready(chassis)?;
+        let args = ["run", "--mode", "afxdp", "--adaptive", "--underlay", "tun0", "--image", &image];
+        let process = self.spawn_datapath(&format!("afxdp-{chassis}"), chassis, &args)?;
+        let is_up = || -> Result<bool> {
+            let status = self.datapath(chassis, &["status"])?;
+            let mut ports = status.lines().filter(|line| line.contains("AF_XDP: ")).peekable();
+            Ok(ports.peek().is_some() && ports.all(|line| !line.contains("not served")))
+        };
+        wait_for("AF_XDP on all ports", PATIENCE, is_up)?;
+        Ok(process)
+    }
+
+    fn spawn_datapath(&self, name: &str, chassis: &str, args: &[&str]) -> Result<Process> {
+        let mut command = Command::new(beside("dragonflow-datapath")?);
+        command.arg("--pins").arg(self.pins(chassis)).args(args);
+        self.host(chassis)?.netns().within(|| self.lab.spawn(name, command))
+    }
+
+    /// What the fast path needs before it starts; the image's path.
+    fn fast_path_ready(&self, chassis: &str) -> Result<String> {
         let (host, image) = (self.host(chassis)?, self.image(chassis));
         // The kernel of a host whose tunnels it carries knows its neighbours; here Open vSwitch does that by itself.
         for other in self.hosts.values().filter(|other| other.name() != host.name()) {
@@ -372,8 +416,7 @@ impl Cloud {
         let settled =
             || -> Result<bool> { Ok(image.metadata()?.modified()?.elapsed()? > Duration::from_millis(300)) };
         wait_for("an image at rest", PATIENCE, || Ok(settled().unwrap_or(false)))?;
-        let image = image.display().to_string();
-        self.datapath(chassis, &["run", "--once", "--underlay", "tun0", "--image", &image])
+        Ok(image.display().to_string())
     }
 
     /// Where the fast path of a host keeps its pins.

@@ -37,7 +37,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     println!("bench: building");
     // The controller's binary is what the measurements start.
-    shell::run(cargo().args(["build", "--release", "--package=controller", "--package=benches", "--bins"]))?;
+    shell::run(cargo().args([
+        "build",
+        "--release",
+        "--package=controller",
+        "--package=datapath",
+        "--package=benches",
+        "--bins",
+    ]))?;
     for bench in ["codec", "compile"] {
         if only.is_none_or(|only| only == bench) {
             shell::run(&mut criterion(bench, options.quick))?;

@@ -1,207 +1,160 @@
 //! Frames through veths, made and counted in the kernel: generator, router and sink in one chain on one processor.
 //!
 //! The peers: a redirect without any table (the limit), a router that asks the kernel's table from XDP, and the kernel's
-//! own forwarding. What the generator takes alone is measured too, and subtracted.
-
-use std::fs;
-use std::net::Ipv4Addr;
-use std::process::Command;
+//! own forwarding. What the generator and the sink take alone is measured too, and subtracted.
 
 use anyhow::{Context as _, Result, ensure};
-use datapath::generator::{Generator, Peer, Stream};
+use benches::report::{Report, Section};
+use benches::samples::Samples;
+use datapath::generator::{Generator, Peer};
 use datapath::maps::ImageMap;
 use datapath::router::Router;
-use fib::{
-    Adjacency, AdjacencyId, Egress, Network, NetworkKey, NextHop, Options, Port, PortKey, Prefix, Route,
-    RouterPort, RouterPortId, Tables, VrfId, build_with,
-};
-use nix::net::if_::if_nametoindex;
-use nix::sched::{CloneFlags, unshare};
-use packet::{IfIndex, MacAddr};
+use packet::IfIndex;
 
-use crate::median;
+use crate::Options;
+use crate::rig::{FIRST, FIRST_HOST, Family, HOSTS, Rig};
 
-const SENDER: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
-const NEXT: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
-const FIRST: u32 = 0x0a00_0000;
-
-/// in0 is the router's side of one pair, out0 of the other.
-struct Rig {
-    in0: IfIndex,
-    in1: IfIndex,
-    out0: IfIndex,
-    out1: IfIndex,
-    router: MacAddr,
-}
-
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
-    Generator,
+    /// To the sink at once.
+    Nothing,
     Rewrite,
+    /// With so many destinations in the image.
     Ours(u32),
-    KernelTable(u32),
-    Kernel(u32),
+    KernelTable,
+    Kernel,
 }
 
-pub(crate) fn run(quick: bool) -> Result<()> {
+struct Row {
+    name: &'static str,
+    way: Way,
+    family: Family,
+    times: Samples,
+}
+
+const LIMIT: &str = "redirect without a table";
+const ONE: &str = "our XDP router, 1 destination";
+const MANY: &str = "our XDP router, 100 k destinations";
+const TABLE: &str = "bpf_fib_lookup, 100 k routes";
+const KERNEL: &str = "kernel forwarding, 100 k routes";
+const SWITCHED: &str = "our XDP router: same network";
+const ALONE: &str = "generator and sink alone";
+
+pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
     let rig = Rig::new()?;
-    let frames = if quick { 300_000 } else { 2_000_000 };
-    let ways = [
-        Way::Generator,
-        Way::Rewrite,
-        Way::Ours(1),
-        Way::Ours(1_000),
-        Way::Ours(100_000),
-        Way::KernelTable(100_000),
-        Way::Kernel(100_000),
+    let frames = options.pick(1_500_000, 400_000);
+    let many = Family::Routed(FIRST, HOSTS);
+    let thousand = Family::Routed(FIRST, 1000);
+    let hosts = Family::Routed(FIRST_HOST, HOSTS);
+    let row = |name, way, family| Row { name, way, family, times: Samples::default() };
+    let mut routed = [
+        row(ALONE, Way::Nothing, many),
+        row(LIMIT, Way::Rewrite, many),
+        row(ONE, Way::Ours(1), Family::Routed(FIRST, 1)),
+        row("our XDP router, 1 k destinations", Way::Ours(1000), thousand),
+        row(MANY, Way::Ours(HOSTS), many),
+        row("bpf_fib_lookup, 1 route", Way::KernelTable, many),
+        row(TABLE, Way::KernelTable, hosts),
+        row("kernel forwarding, 1 route", Way::Kernel, many),
+        row(KERNEL, Way::Kernel, hosts),
     ];
-    let mut times = ways.map(|_| Vec::new());
-    for _ in 0..if quick { 3 } else { 7 } {
-        for (way, times) in ways.iter().zip(&mut times) {
-            times.push(rig.measure(*way, frames).with_context(|| way.name())?);
+    // ARP's question and VXLAN's frame come from generators of their own.
+    let mut families = [
+        row(SWITCHED, Way::Ours(1000), Family::Switched),
+        row("our XDP router: to another network", Way::Ours(1000), Family::Routed(FIRST, 1)),
+        row("our XDP router: out by VXLAN", Way::Ours(1000), Family::Packed),
+        row("generator and sink, VXLAN", Way::Nothing, Family::Unpacked),
+        row("our XDP router: in by VXLAN", Way::Ours(1000), Family::Unpacked),
+        row("generator and sink, ARP", Way::Nothing, Family::Arp),
+        row("our XDP router: ARP answered", Way::Ours(1000), Family::Arp),
+    ];
+    for _ in 0..options.pick(7, 3) {
+        for row in routed.iter_mut().chain(&mut families) {
+            let time = measure(&rig, row.way, row.family, frames).with_context(|| row.name)?;
+            row.times.push(time);
         }
     }
-    let times = times.map(median);
-    let [generator, limit, one, _, many, ..] = times;
-    println!(
-        "frames of 60 bytes through veths, one processor; ns a frame, generator ({generator:.0} ns) subtracted"
+    sections(report, routed, families);
+    Ok(())
+}
+
+fn sections(
+    report: &mut Report,
+    routed: impl IntoIterator<Item = Row>,
+    families: impl IntoIterator<Item = Row>,
+) {
+    let note =
+        "Generator, router and sink in one softirq chain on one processor; the medians hold all three.";
+    let mut whole = Section::new("Frames of 60 bytes to another network, through veths", "ns a frame", note)
+        .compared_with(LIMIT);
+    routed.into_iter().for_each(|row| whole.row(row.name, row.times));
+    let note = "As above, by what a frame needs. Packing and unpacking: 50 bytes of headers.";
+    let mut each = Section::new("Frames by family", "ns a frame", note);
+    families.into_iter().for_each(|row| each.row(row.name, row.times));
+    let net = |name: &str| whole.median(name) - whole.median(ALONE);
+    report.bar(
+        "XDP, 100 k destinations: time of a plain redirect",
+        whole.median(MANY) / whole.median(LIMIT),
+        1.0 / 0.80,
+        "x",
     );
-    for (way, time) in ways.iter().zip(times).skip(1) {
-        let net = time - generator;
-        println!(
-            "  {:34} {net:7.1} ns   {:5.2} Mpps with the generator   rate against the limit {:.2}, net {:.2}",
-            way.name(),
-            1e3 / time,
-            limit / time,
-            (limit - generator) / net
-        );
-    }
-    println!("  100 k destinations against 1: {:.2}", one / many);
-    Ok(())
+    report.bar("the same, generator and sink subtracted", net(MANY) / net(LIMIT), 1.0 / 0.80, "x");
+    report.bar("share of the time of bpf_fib_lookup, subtracted", net(MANY) / net(TABLE), 1.0 / 1.2, "x");
+    report.bar("share of the time of kernel forwarding, subtracted", net(MANY) / net(KERNEL), 1.0 / 3.0, "x");
+    report.bar("100 k destinations: time of 1", whole.median(MANY) / whole.median(ONE), 1.0 / 0.85, "x");
+    let tax = each.median("our XDP router: to another network") / each.median(SWITCHED);
+    report.bar("routed: time of switched", tax, 1.05, "x");
+    report.section(whole);
+    report.section(each);
 }
 
-impl Way {
-    fn name(self) -> String {
-        match self {
-            Self::Generator => "generator and sink".into(),
-            Self::Rewrite => "redirect without a table".into(),
-            Self::Ours(n) => format!("our XDP router, {n} destinations"),
-            Self::KernelTable(n) => format!("bpf_fib_lookup, {n} destinations"),
-            Self::Kernel(n) => format!("kernel forwarding, {n} destinations"),
-        }
-    }
-
-    const fn destinations(self) -> u32 {
-        match self {
-            Self::Generator | Self::Rewrite => 1,
-            Self::Ours(n) | Self::KernelTable(n) | Self::Kernel(n) => n,
-        }
-    }
-}
-
-impl Rig {
-    fn new() -> Result<Self> {
-        unshare(CloneFlags::CLONE_NEWNET).context("make a namespace")?;
-        ip("link add in0 type veth peer name in1")?;
-        ip("link add out0 type veth peer name out1")?;
-        for name in ["in0", "in1", "out0", "out1"] {
-            ip(&format!("link set {name} up"))?;
-            let done = Command::new("ethtool").args(["-K", name, "gro", "on"]).status()?;
-            ensure!(done.success(), "ethtool failed");
-        }
-        // The kernel as a router: one route and one neighbour, the least that it can have to look at.
-        ip("addr add 198.18.0.254/24 dev in0")?;
-        ip("addr add 198.19.0.254/24 dev out0")?;
-        ip("route add 10.0.0.0/8 via 198.19.0.1 dev out0")?;
-        ip(&format!("neigh replace 198.19.0.1 lladdr {NEXT} dev out0 nud permanent"))?;
-        for key in ["ipv4/ip_forward", "ipv4/conf/in0/forwarding"] {
-            fs::write(format!("/proc/sys/net/{key}"), "1").with_context(|| key.to_owned())?;
-        }
-        for key in ["ipv4/conf/all/rp_filter", "ipv4/conf/in0/rp_filter"] {
-            fs::write(format!("/proc/sys/net/{key}"), "0").with_context(|| key.to_owned())?;
-        }
-        let index = |name: &str| Ok::<_, anyhow::Error>(IfIndex(if_nametoindex(name)?));
-        let router = nix::ifaddrs::getifaddrs()?
-            .filter(|one| one.interface_name == "in0")
-            .find_map(|one| one.address?.as_link_addr()?.addr())
-            .context("in0 has no MAC")?;
-        Ok(Self {
-            in0: index("in0")?,
-            in1: index("in1")?,
-            out0: index("out0")?,
-            out1: index("out1")?,
-            router: MacAddr(router),
-        })
-    }
-
-    /// Nanoseconds a frame, generator included.
-    fn measure(&self, way: Way, frames: u32) -> Result<f64> {
-        let stream = Stream { src: SENDER, dst: self.router, first: FIRST, destinations: way.destinations() };
-        let mut generator = Generator::load(&stream)?;
-        generator.wire(IfIndex(0), self.in1)?;
-        generator.wire(self.in0, self.out0)?;
-        generator.wire(self.out0, self.out0)?;
-        let sink = if way == Way::Generator { self.in0 } else { self.out1 };
-        let sink = generator.attach(Peer::Absorb, sink)?;
-        let (mut ours, mut links) = (None, Vec::new());
-        match way {
-            Way::Generator | Way::Kernel(_) => {}
-            Way::Rewrite => links.push(generator.attach(Peer::Rewrite, self.in0)?),
-            Way::KernelTable(_) => links.push(generator.attach(Peer::KernelTable, self.in0)?),
-            Way::Ours(destinations) => {
-                let router = self.router_for(destinations)?;
-                links.push(router.attach(self.in0)?);
-                ours = Some(router);
+/// Nanoseconds a frame, generator included.
+fn measure(rig: &Rig, way: Way, family: Family, frames: u32) -> Result<f64> {
+    let mut generator = Generator::load(&rig.stream(family))?;
+    generator.wire(IfIndex(0), rig.in1)?;
+    generator.wire(rig.in0, rig.out0)?;
+    generator.wire(rig.out0, rig.out0)?;
+    let sink = match (way, family) {
+        (Way::Nothing, _) => rig.in0,
+        (_, Family::Arp) => rig.in1,
+        _ => rig.out1,
+    };
+    let sink = generator.attach(Peer::Absorb, sink)?;
+    let (mut ours, mut links) = (None, Vec::new());
+    match way {
+        Way::Nothing | Way::Kernel => {}
+        Way::Rewrite => links.push(generator.attach(Peer::Rewrite, rig.in0)?),
+        Way::KernelTable => links.push(generator.attach(Peer::KernelTable, rig.in0)?),
+        Way::Ours(destinations) => {
+            let mut router = load(rig, destinations)?;
+            if family == Family::Unpacked {
+                router.set_underlay(rig.in0)?;
             }
+            links.push(router.attach(rig.in0)?);
+            ours = Some(router);
         }
-        // The first frames warm caches and pools.
-        generator.send(frames / 10)?;
-        let (elapsed, arrived) = generator.send(frames)?;
-        // A few may still be on their way when the generator is done.
-        ensure!(arrived + 1024 >= frames.into(), "{arrived} of {frames} frames arrived");
-        drop((links, sink, ours));
-        Ok(elapsed.as_nanos() as f64 / f64::from(frames))
     }
-
-    fn router_for(&self, destinations: u32) -> Result<Router> {
-        let mut tables = Tables::default();
-        let network = NetworkKey(1);
-        let vrf = VrfId::new(1)?;
-        let entry = &mut tables.entry;
-        entry.networks.insert(network, Network { mtu: 1500, slow: false });
-        for (key, index) in [(1, self.in0), (2, self.out0)] {
-            let port =
-                Port { ifindex: Some(index), network: Some(network), secured: key == 1, ..Port::default() };
-            entry.ports.insert(PortKey(key), port);
-        }
-        // Port security is on, as it is for every tenant.
-        entry.bindings.insert((PortKey(1), SENDER), vec!["198.18.0.1/32".parse()?]);
-        let door = RouterPort { mac: self.router, network, vrf, mtu: 1500, slow: false };
-        entry.router_ports.insert(RouterPortId(0), door);
-        let mut routes = Vec::new();
-        for id in 0..destinations {
-            let adjacency = Adjacency {
-                dst_mac: NEXT,
-                src_mac: self.router,
-                egress: Egress::Local { port: PortKey(2) },
-                mtu: 1500,
-                network,
-            };
-            tables.adjacencies.insert(AdjacencyId(id), adjacency);
-            let prefix = Prefix::host(Ipv4Addr::from_bits(FIRST + id).into());
-            routes.push(Route { vrf, prefix, next: NextHop::Adjacency(AdjacencyId(id)) });
-        }
-        let mut image = build_with(routes, &tables, Options { table_seed: 99, ..Options::default() })?;
-        let map = ImageMap::create(image.bytes().len())?;
-        map.write(image.bytes())?;
-        let mut router = Router::load(&map)?;
-        router.open_port(self.out0)?;
-        Ok(router)
-    }
+    // The first frames warm caches and pools.
+    generator.send(frames / 10)?;
+    let (elapsed, arrived) = generator.send(frames)?;
+    let reasons = ours.as_mut().map_or_else(|| Ok(String::new()), reasons)?;
+    // A few may still be on their way when the generator is done.
+    ensure!(arrived + 1024 >= frames.into(), "{arrived} of {frames} frames arrived{reasons}");
+    drop((links, sink, ours));
+    Ok(elapsed.as_nanos() as f64 / f64::from(frames))
 }
 
-fn ip(words: &str) -> Result<()> {
-    let done = Command::new("ip").args(words.split(' ')).status().context("start ip")?;
-    ensure!(done.success(), "ip {words} failed");
-    Ok(())
+fn load(rig: &Rig, destinations: u32) -> Result<Router> {
+    let mut image = rig.image(destinations)?;
+    let map = ImageMap::create(image.bytes().len())?;
+    map.write(image.bytes())?;
+    let mut router = Router::load(&map)?;
+    router.open_port(rig.out0)?;
+    Ok(router)
+}
+
+/// How many frames ended how, for whoever wonders where they are.
+fn reasons(router: &mut Router) -> Result<String> {
+    let counters = router.counters()?.into_iter().filter(|(_, count)| *count > 0);
+    Ok(counters.map(|(reason, count)| format!(", {count} {}", reason.name())).collect())
 }

@@ -3,15 +3,20 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, ensure};
+use benches::report::{Report, Section};
+use benches::samples::Samples;
 use datapath::lookup::{KEYS, Key, Lookup, Peers, Walker};
 use datapath::maps::ImageMap;
 use fib::{
-    Adjacency, AdjacencyId, Egress, FibImage, NetworkKey, NextHop, Options, PortKey, Prefix, Route, Tables,
-    VrfId, build_with,
+    Adjacency, AdjacencyId, Egress, FibImage, NetworkKey, NextHop, PortKey, Prefix, Route, Tables, VrfId,
+    build_with,
 };
 use packet::MacAddr;
 
-use crate::median;
+use crate::Options;
+
+const OURS: &str = "our image";
+const HASH: &str = "kernel hash map";
 
 /// Tenants, each with hosts in a subnet of its own, which overlap.
 const VRFS: u32 = 10_000;
@@ -21,11 +26,9 @@ struct Table {
     adjacencies: u32,
 }
 
-pub(crate) fn run(quick: bool) -> Result<()> {
-    let per_vrf = if quick { 10 } else { 100 };
-    let table = Table::new(per_vrf)?;
-    let image = table.image()?;
-    let mut memory = image;
+pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
+    let table = Table::new(options.pick(100, 10))?;
+    let mut memory = table.image()?;
     let bytes = memory.bytes().to_vec();
     let map = ImageMap::create(bytes.len())?;
     map.write(&bytes)?;
@@ -33,36 +36,40 @@ pub(crate) fn run(quick: bool) -> Result<()> {
     let peers = Peers { hosts: count, prefixes: count, adjacencies: table.adjacencies };
     let mut lookup = Lookup::load(&map, peers)?;
     table.fill(&mut lookup)?;
-    println!(
-        "lookups in eBPF, {count} hosts in {VRFS} VRFs, image of {} MiB; ns a lookup, neighbour included",
-        bytes.len() >> 20
-    );
+    let size = format!("{count} hosts in {VRFS} VRFs, an image of {} MiB", bytes.len() >> 20);
     let image = memory.image();
-    for (name, subnets) in [("hosts", 0), ("mix of 90 % hosts", 10)] {
-        measure(name, &table, &image, &mut lookup, subnets)?;
-    }
+    let hosts = measure(&table, &image, &mut lookup, 0)?;
+    report.bar("lookup of a host in eBPF", hosts.median(OURS), 80.0, "ns");
+    report.bar("the same beside the kernel's hash map", hosts.median(OURS) / hosts.median(HASH), 0.5, "x");
+    report.section(hosts.titled(format!("Lookups in eBPF: hosts; {size}")));
+    let mix = measure(&table, &image, &mut lookup, 10)?;
+    report
+        .section(mix.titled(format!("Lookups in eBPF: 90 % hosts, 10 % other addresses of subnets; {size}")));
     Ok(())
 }
 
 /// In turns; the loop itself, with the key read and an answer written, is subtracted.
-fn measure(name: &str, table: &Table, image: &FibImage<'_>, lookup: &mut Lookup, subnets: u64) -> Result<()> {
-    let walkers = [Walker::Image, Walker::Hash, Walker::Trie, Walker::Nothing];
-    let mut times = [const { Vec::new() }; 4];
+fn measure(table: &Table, image: &FibImage<'_>, lookup: &mut Lookup, subnets: u64) -> Result<Section> {
+    let walkers = [(Walker::Image, OURS), (Walker::Hash, HASH), (Walker::Trie, "kernel LPM trie")];
+    let mut times = [const { Samples::new() }; 3];
     for round in 0..7 {
         let (ours, peers) = table.keys(image, round, subnets)?;
-        for (walker, times) in walkers.into_iter().zip(&mut times) {
+        lookup.set_keys(&peers)?;
+        let nothing = time(lookup, Walker::Nothing)?;
+        for ((walker, _), times) in walkers.into_iter().zip(&mut times) {
             lookup.set_keys(if walker == Walker::Image { &ours } else { &peers })?;
-            let all = lookup.run(walker, 8)?.as_nanos();
-            times.push(all as f64 / KEYS as f64);
+            times.push(time(lookup, walker)? - nothing);
         }
     }
-    let [image, hash, trie, nothing] = times.map(median);
-    let (image, hash, trie) = (image - nothing, hash - nothing, trie - nothing);
-    println!(
-        "  {name:20} image {image:6.1}   hash {hash:6.1}   lpm trie {trie:6.1}   image/hash {:.2}   (loop {nothing:.1})",
-        image / hash
-    );
-    Ok(())
+    let note = "65,536 random keys a run, the neighbour's record read; the loop around them is subtracted. The hash map \
+                holds hosts alone.";
+    let mut section = Section::new("", "ns a lookup", note).compared_with(HASH);
+    walkers.into_iter().zip(times).for_each(|((_, name), times)| section.row(name, times));
+    Ok(section)
+}
+
+fn time(lookup: &Lookup, walker: Walker) -> Result<f64> {
+    Ok(lookup.run(walker, 8)?.as_nanos() as f64 / KEYS as f64)
 }
 
 impl Table {
@@ -99,7 +106,7 @@ impl Table {
         let mut subnets: Vec<Route> =
             self.hosts.iter().map(|(vrf, addr)| subnet(*vrf, *addr)).collect::<Result<_>>()?;
         subnets.dedup();
-        let options = Options { table_seed: 4711, spare: 0, ..Options::default() };
+        let options = fib::Options { table_seed: 4711, spare: 0, ..fib::Options::default() };
         build_with(hosts.chain(subnets), &tables, options).context("build the image")
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Cloud, Nic, Probe, Vm};
+use lab::{Cloud, Nic, Pinger, Probe, Vm};
 
 /// Rows send, columns receive. Tenants with the same addresses cannot even name each other; that nothing of the others
 /// arrives is seen by listening at every VM.
@@ -186,27 +186,77 @@ pub(crate) fn fast_path(cloud: &Cloud) -> Result<()> {
         println!("the topology has no two VMs of a tenant in different subnets on one host");
         return Ok(());
     };
-    let rates = |when: &str| -> Result<()> {
-        for (place, peer) in [("same host", to), ("other host", far_pair(cloud)?.1)] {
-            let rate = from.iperf(peer, peer.v4()?, Duration::from_secs(2))? / 1e6;
-            println!("{when:7} {} -> {} routed, {place}: {rate:8.0} Mbit/s", from.name(), peer.name());
-        }
-        Ok(())
-    };
     let stream = from.pinger(to.v4()?, Duration::from_millis(5))?;
-    rates("before")?;
-    for chassis in cloud.hosts.keys() {
-        print!("{}", cloud.start_fast_path(chassis)?);
-    }
-    rates("during")?;
+    let mut phases = Phases { stream: &stream, ends: Vec::new() };
+    let on = || {
+        cloud.hosts.keys().try_for_each(|chassis| {
+            print!("{}", cloud.start_fast_path(chassis)?);
+            Ok(())
+        })
+    };
+    let off =
+        || cloud.hosts.keys().try_for_each(|chassis| cloud.datapath(chassis, &["detach", "--all"]).map(drop));
+    phases.pass("no load, on", on)?;
+    phases.pass("no load, off", off)?;
+    println!("{} -> {}, same host, routed, by TCP:", from.name(), to.name());
+    phases.loaded("Open vSwitch", from, to, || Ok(()))?;
+    phases.loaded("TCP, switched on", from, to, on)?;
+    phases.loaded("XDP", from, to, || Ok(()))?;
     if let Some(host) = from.host() {
         print!("{}", cloud.datapath(host.name(), &["status"])?);
     }
-    for chassis in cloud.hosts.keys() {
-        cloud.datapath(chassis, &["detach", "--all"])?;
-    }
-    rates("after")?;
+    phases.loaded("TCP, switched off", from, to, off)?;
+    phases.loaded("Open vSwitch again", from, to, || Ok(()))?;
+    let ends = phases.ends;
     let report = stream.stop()?;
-    println!("{} pings sent meanwhile, {} lost", report.sent, report.lost.len());
+    let mut first = 0;
+    println!("{:20} {:>6} {:>6}   a ping every 5 ms beside it", "", "sent", "lost");
+    for (name, end) in ends {
+        let lost = report.lost.iter().filter(|number| (first..end).contains(*number)).count();
+        println!("{name:20} {:6} {lost:6}", end - first);
+        first = end;
+    }
+    println!(
+        "Beside TCP at full speed, Open vSwitch's queues overflow: what the switching loses is seen without load."
+    );
     Ok(())
+}
+
+/// Parts of a stream of pings.
+struct Phases<'a> {
+    stream: &'a Pinger,
+    /// Name, and the number of the first ping after it.
+    ends: Vec<(&'static str, usize)>,
+}
+
+impl Phases<'_> {
+    /// Something is done with half a second before and after.
+    fn pass(&mut self, name: &'static str, what: impl FnOnce() -> Result<()>) -> Result<()> {
+        thread::sleep(Duration::from_millis(500));
+        what()?;
+        thread::sleep(Duration::from_millis(500));
+        self.ends.push((name, usize::try_from(self.stream.sent())?));
+        Ok(())
+    }
+
+    /// The same beside TCP.
+    fn loaded(
+        &mut self,
+        name: &'static str,
+        from: &Vm,
+        to: &Vm,
+        what: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let address = to.v4()?;
+        let rate = thread::scope(|scope| {
+            let load = scope.spawn(|| from.iperf(to, address, Duration::from_secs(2)));
+            self.pass(name, what)?;
+            load.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        println!("{name:20} {:8.0} Mbit/s", rate / 1e6);
+        if let Some((_, end)) = self.ends.last_mut() {
+            *end = usize::try_from(self.stream.sent())?;
+        }
+        Ok(())
+    }
 }
