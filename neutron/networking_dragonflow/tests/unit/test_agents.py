@@ -13,7 +13,7 @@ REPOSITORY = pathlib.Path(__file__).parents[4]
 class AgentsTest(unittest.TestCase):
 
     def test_a_chassis_reaches_what_it_says(self):
-        here = agents.row({'id': 'hv1', 'tunnels': True, 'bridge_mappings': {'physnet1': 'br-ex'}})['configurations']
+        here = agents.row({'id': 'hv1', 'alive': True, 'tunnels': True, 'bridge_mappings': {'physnet1': 'br-ex'}})['configurations']
         for kind in ('vxlan', 'gre', 'geneve'):
             self.assertTrue(agents.reaches(here, {'network_type': kind, 'physical_network': None}))
         for kind in ('vlan', 'flat'):
@@ -22,15 +22,17 @@ class AgentsTest(unittest.TestCase):
         self.assertFalse(agents.reaches(here, {'network_type': 'local', 'physical_network': None}))
 
     def test_a_chassis_without_an_address_carries_no_tunnels(self):
-        here = agents.row({'id': 'hv1', 'tunnels': False, 'bridge_mappings': {}})['configurations']
+        here = agents.row({'id': 'hv1', 'alive': True, 'tunnels': False, 'bridge_mappings': {}})['configurations']
         self.assertFalse(agents.reaches(here, {'network_type': 'vxlan', 'physical_network': None}))
 
-    def test_only_the_living_count(self):
-        row = {'alive': True, 'admin_state_up': True, 'configurations': {'a': 1}}
-        self.assertEqual(agents.alive([row]), {'a': 1})
-        self.assertIsNone(agents.alive([]))
-        self.assertIsNone(agents.alive([{**row, 'alive': False}]))
-        self.assertIsNone(agents.alive([{**row, 'admin_state_up': False}]))
+    def test_what_the_controller_said_last_counts(self):
+        configuration = agents.row({'id': 'hv1', 'alive': True, 'tunnels': True, 'bridge_mappings': {}})['configurations']
+        # Not heard of for long: the controller is away, but nobody said that the chassis is.
+        row = {'alive': False, 'admin_state_up': True, 'configurations': configuration}
+        self.assertEqual(agents.connected([row]), configuration)
+        self.assertIsNone(agents.connected([]))
+        self.assertIsNone(agents.connected([{**row, 'configurations': {**configuration, 'connected': False}}]))
+        self.assertIsNone(agents.connected([{**row, 'admin_state_up': False}]))
 
 
 # In a process of its own: Neutron's test base may have replaced threads and sockets in this one.
