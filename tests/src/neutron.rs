@@ -44,7 +44,7 @@ impl Neutron {
         let log = directory.join("stack.log");
         let mut command = Command::new(venv()?.join("bin/python"));
         command.args(["-m", "networking_dragonflow.tests.cloud.stack"]);
-        command.arg(&directory).arg(controller).arg(target().join("neutron-cache"));
+        command.arg(&directory).arg(controller).arg(cache());
         let [tokens, authority] = ["tokens", "ca.pem"].map(|file| pki.path(file).display().to_string());
         command.arg(format!("token_file = {tokens}\nca_file = {authority}"));
         lab.mark(&mut command);
@@ -203,7 +203,16 @@ fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
 }
 
-fn venv() -> Result<PathBuf> {
+/// Where databases are kept that every test begins with.
+pub fn cache() -> PathBuf {
+    target().join("neutron-cache")
+}
+
+/// The Python environment with Neutron.
+///
+/// # Errors
+/// It was not made.
+pub fn venv() -> Result<PathBuf> {
     let venv = std::env::var_os(VENV).map_or_else(|| target().join("neutron-venv"), PathBuf::from);
     if !venv.join("bin/uwsgi").is_file() {
         bail!("no Neutron in {}: run `cargo xtask setup`, or name another by {VENV}", venv.display());

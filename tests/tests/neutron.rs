@@ -98,6 +98,8 @@ fn a_router_from_the_sdk_carries_packets() -> Result<()> {
     neutron.wait_port(&two.spec().port_id, "ACTIVE")?;
     reach(&one, &two)?;
 
+    carried(&cloud, &mut neutron, &tenant, &one.spec().port_id)?;
+
     // A port is bound only where a chassis is.
     let elsewhere = json!({"network_id": tenant.networks[0], "binding_host_id": "hv9"});
     let elsewhere = neutron.sdk("create_port", elsewhere)?;
@@ -118,9 +120,66 @@ fn a_router_from_the_sdk_carries_packets() -> Result<()> {
     }
     neutron.wait_equal()?;
     let left: Value = serde_json::from_str(&cloud.dragonflow_ok(&["get", "all", "-o", "json"])?)?;
-    for kind in ["networks", "subnets", "ports", "routers"] {
+    for kind in ["networks", "subnets", "ports", "routers", "floating_ips", "address_groups"] {
         ensure!(left[kind]["items"].as_array().is_some_and(Vec::is_empty), "{kind} are left: {}", left[kind]);
     }
+    Ok(())
+}
+
+/// What is not forwarded yet is in the model all the same, and goes again.
+fn carried(cloud: &Cloud, neutron: &mut Neutron, tenant: &Tenant, port: &str) -> Result<()> {
+    let outside = json!({"name": "outside", "is_router_external": true});
+    let outside = neutron.create("create_network", outside)?;
+    let subnet =
+        json!({"network_id": outside, "ip_version": 4, "cidr": "203.0.113.0/24", "enable_dhcp": false});
+    let subnet = neutron.create("create_subnet", subnet)?;
+    let gateway = json!({"network_id": outside, "enable_snat": false});
+    neutron.sdk("update_router", json!({"router": tenant.router, "external_gateway_info": gateway}))?;
+    let floating = json!({"floating_network_id": outside, "port_id": port});
+    let floating = neutron.sdk("create_ip", floating)?;
+    ensure!(floating["status"] == "DOWN", "{floating}");
+    let group = neutron.create("create_security_group", json!({"name": "web"}))?;
+    let addresses = neutron
+        .create("create_address_group", json!({"name": "friends", "addresses": ["198.51.100.0/24"]}))?;
+    let rule = json!({
+        "security_group_id": group, "direction": "ingress", "ether_type": "IPv4", "protocol": "tcp",
+        "port_range_min": 80, "port_range_max": 81, "remote_address_group_id": addresses,
+    });
+    let rule = neutron.create("create_security_group_rule", rule)?;
+    neutron.sdk(
+        "update_port",
+        json!({
+            "port": port, "security_groups": [group],
+            "extra_dhcp_opts": [{"opt_name": "interface-mtu", "opt_value": "1300", "ip_version": 4}],
+        }),
+    )?;
+    neutron.wait_equal()?;
+
+    let spec = |kind: &str, id: &str| -> Result<Value> {
+        let mut known: Value = serde_json::from_str(&cloud.dragonflow_ok(&["get", kind, id, "-o", "json"])?)?;
+        Ok(known["spec"].take())
+    };
+    let router = spec("routers", &tenant.router)?;
+    ensure!(router["gateway"]["network"] == *outside && router["gateway"]["snat"] == false, "{router}");
+    let known = spec("floating_ips", floating["id"].as_str().context("no id")?)?;
+    ensure!(known["ip"] == floating["floating_ip_address"] && known["port"] == *port, "{known}");
+    let known = spec("security_groups", &group)?;
+    let with_addresses = |rule: &Value| rule["remote_address_group"] == *addresses && rule["port_max"] == 81;
+    ensure!(known["rules"].as_array().is_some_and(|rules| rules.iter().any(with_addresses)), "{known}");
+    let known = spec("address_groups", &addresses)?;
+    ensure!(known["addresses"] == json!(["198.51.100.0/24"]), "{known}");
+    let known = spec("ports", port)?;
+    ensure!(known["security_groups"] == json!([group]), "{known}");
+    ensure!(known["dhcp_options"][0]["value"] == "1300", "{known}");
+
+    neutron.sdk("delete_ip", json!({"floating_ip": floating["id"]}))?;
+    neutron.sdk("update_router", json!({"router": tenant.router, "external_gateway_info": {}}))?;
+    neutron.sdk("delete_subnet", json!({"subnet": subnet}))?;
+    neutron.sdk("delete_network", json!({"network": outside}))?;
+    neutron.sdk("update_port", json!({"port": port, "security_groups": []}))?;
+    neutron.sdk("delete_security_group_rule", json!({"security_group_rule": rule}))?;
+    neutron.sdk("delete_security_group", json!({"security_group": group}))?;
+    neutron.sdk("delete_address_group", json!({"address_group": addresses}))?;
     Ok(())
 }
 
@@ -195,11 +254,23 @@ fn what_changes_while_something_is_dead_arrives() -> Result<()> {
     neutron.ask(json!({"do": "start_worker", "name": "b"}))?;
     let (first, epoch) = leader(&mut neutron)?;
     wait_for("a second worker", PATIENCE, || Ok(neutron.ask(json!({"do": "standby"}))? == true))?;
-    neutron.ask(json!({"do": "kill_pid", "pid": first}))?;
+    neutron.ask(json!({"do": "signal", "pid": first, "name": "SIGKILL"}))?;
     vm = change(&cloud, &mut neutron, &tenant, &vm, "eeeee")?;
     healed(&mut neutron, &fixed, &vm).context("after the leading worker died")?;
     let (second, later) = leader(&mut neutron)?;
     ensure!(second != first && later > epoch, "worker {second}, epoch {later}; before {first}, {epoch}");
+
+    // The leading worker stands still; when it goes on, another leads, and what it still says is refused or no news.
+    wait_for("a second worker", PATIENCE, || Ok(neutron.ask(json!({"do": "standby"}))? == true))?;
+    neutron.ask(json!({"do": "signal", "pid": second, "name": "SIGSTOP"}))?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "gggggg")?;
+    healed(&mut neutron, &fixed, &vm).context("while a worker stood still")?;
+    let (third, last) = leader(&mut neutron)?;
+    ensure!(third != second && last == later + 1, "worker {third}, epoch {last}; before {second}, {later}");
+    neutron.ask(json!({"do": "signal", "pid": second, "name": "SIGCONT"}))?;
+    vm = change(&cloud, &mut neutron, &tenant, &vm, "hhhhhhh")?;
+    healed(&mut neutron, &fixed, &vm).context("after it went on")?;
+    ensure!(leader(&mut neutron)? == (third, last), "two workers lead in turns");
 
     // The database.
     neutron.ask(json!({"do": "kill_database"}))?;
@@ -216,6 +287,8 @@ fn what_others_changed_is_repaired() -> Result<()> {
     let tenant = Tenant::create(&mut neutron)?;
     neutron.wait_equal()?;
     cloud.dragonflow_ok(&["delete", "router", &tenant.router])?;
+    // What is in it goes on referring to it.
+    cloud.dragonflow_ok(&["delete", "network", &tenant.networks[0], "--dangling"])?;
     let surplus = cloud.lab().dir().join("surplus.json");
     std::fs::write(
         &surplus,
@@ -224,7 +297,10 @@ fn what_others_changed_is_repaired() -> Result<()> {
     cloud.dragonflow_ok(&["apply", "-f", &surplus.display().to_string()])?;
     let (status, text) = neutron.sync("--check")?;
     ensure!(
-        status == 1 && text.contains("missing: router") && text.contains("too many: network stray"),
+        status == 1
+            && text.contains("missing: router")
+            && text.contains("missing: network")
+            && text.contains("too many: network stray"),
         "{text}"
     );
     let (status, text) = neutron.sync("--repair")?;

@@ -2,11 +2,11 @@
 
     python -m networking_dragonflow.tests.cloud.overhead DIRECTORY [ROUNDS [CACHE]]
 
-There is no controller: the journal is written all the same.
+There is no controller: the journal is written all the same. Prints, as JSON, the seconds of every call with either.
 """
 
+import json
 import pathlib
-import statistics
 import sys
 import time
 
@@ -74,19 +74,10 @@ def main():
             # Who begins changes, so that neither always runs after the other.
             for peer in peers if number % 2 else reversed(peers):
                 peer.round()
-        report(*peers)
+        print(json.dumps({name: [peer.times[name] for peer in peers] for name in peers[0].times}))
     finally:
         for peer in peers:
             peer.close()
-
-
-def report(logger, ours):
-    sums = [0.0, 0.0]
-    for name in logger.times:
-        medians = [statistics.median(peer.times[name]) * 1000 for peer in (logger, ours)]
-        sums = [total + median for total, median in zip(sums, medians)]
-        print(f'{name:20} logger {medians[0]:7.1f} ms  dragonflow {medians[1]:7.1f} ms  x{medians[1] / medians[0]:.3f}')
-    print(f'{"sum of medians":20} logger {sums[0]:7.1f} ms  dragonflow {sums[1]:7.1f} ms  x{sums[1] / sums[0]:.3f}')
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ The system tests in Rust have the switches and the VMs; by this they have a Neut
     {"do": "sdk", "call": "create_network", "args": {"name": "web"}}
 """
 
+from concurrent import futures
 import json
 import os
 import signal
@@ -59,8 +60,8 @@ class Stack:
         for thread in busy:
             thread.join()
 
-    def kill_pid(self, pid):
-        os.kill(pid, signal.SIGKILL)
+    def signal(self, pid, name):
+        os.kill(pid, signal.Signals[name])
 
     def standby(self):
         """Whether every worker has said who it is: only then one of them can follow the leader."""
@@ -107,14 +108,11 @@ class Stack:
             raise RuntimeError(f'{path}: {answer.status_code} {answer.text[:500]}')
         return answer.json()
 
-    def timed(self, calls):
-        """Does several calls, pairs of name and arguments; seconds of each."""
-        times = []
-        for call, args in calls:
-            start = time.monotonic()
-            self.sdk(call, args)
-            times.append(time.monotonic() - start)
-        return times
+    def post_all(self, path, bodies):
+        """As many requests at a time as there are processes of the API."""
+        with futures.ThreadPoolExecutor(self._neutron.workers_of_api) as pool:
+            for _made in pool.map(lambda body: self.post(path, body), bodies):
+                """It was made, or an error is raised."""
 
     def close(self):
         self._neutron.kill()
