@@ -26,19 +26,20 @@ pub struct Neutron {
 }
 
 impl Neutron {
-    /// Starts the database, the API and one worker, "a", for the controller at a URL, which asks for its token.
+    /// Starts the database, the API and one worker, "a", for the controller at a URL, which asks for its token;
+    /// `options` are more lines of the section `[dragonflow]`.
     ///
     /// # Errors
     /// Python's environment is missing, or something does not start.
-    pub fn start(cloud: &Cloud, controller: &str) -> Result<Self> {
-        let mut neutron = Self::prepare(cloud.lab(), controller, cloud.pki()?)?;
+    pub fn start(cloud: &Cloud, controller: &str, options: &str) -> Result<Self> {
+        let mut neutron = Self::prepare(cloud.lab(), controller, cloud.pki()?, options)?;
         neutron.ask(json!({"do": "start_worker", "name": "a"}))?;
         neutron.ask(json!({"do": "start_api"}))?;
         Ok(neutron)
     }
 
     /// Only the database.
-    fn prepare(lab: &Lab, controller: &str, pki: &Pki) -> Result<Self> {
+    fn prepare(lab: &Lab, controller: &str, pki: &Pki, options: &str) -> Result<Self> {
         let directory = lab.dir().join("neutron");
         std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
         let log = directory.join("stack.log");
@@ -46,7 +47,7 @@ impl Neutron {
         command.args(["-m", "networking_dragonflow.tests.cloud.stack"]);
         command.arg(&directory).arg(controller).arg(cache());
         let [tokens, authority] = ["tokens", "ca.pem"].map(|file| pki.path(file).display().to_string());
-        command.arg(format!("token_file = {tokens}\nca_file = {authority}"));
+        command.arg(format!("token_file = {tokens}\nca_file = {authority}\n{options}"));
         lab.mark(&mut command);
         let out = File::create(&log).with_context(|| format!("make {}", log.display()))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(out);
@@ -181,6 +182,14 @@ impl Drop for Neutron {
 /// # Errors
 /// Anything that stops it.
 pub fn cloud(prefix: &str) -> Result<(Cloud, Neutron)> {
+    cloud_with(prefix, "")
+}
+
+/// The same, with more options of Neutron's section `[dragonflow]`, a line each.
+///
+/// # Errors
+/// Anything that stops it.
+pub fn cloud_with(prefix: &str, options: &str) -> Result<(Cloud, Neutron)> {
     let mut cloud = Cloud::build(prefix, json!({"chassis": [{"id": "hv1"}, {"id": "hv2"}]}))?;
     for host in cloud.hosts.values() {
         host.ensure_br_int()?;
@@ -189,7 +198,7 @@ pub fn cloud(prefix: &str) -> Result<(Cloud, Neutron)> {
     cloud.start_controller()?;
     cloud.apply()?;
     cloud.wait_healthy()?;
-    let mut neutron = Neutron::start(&cloud, &controller)?;
+    let mut neutron = Neutron::start(&cloud, &controller, options)?;
     wait_for("two chassis among the agents", PATIENCE, || {
         let agents = neutron.sdk("agents", json!({}))?;
         let alive = |agent: &&Value| agent["is_alive"] == true;

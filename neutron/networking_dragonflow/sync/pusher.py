@@ -114,8 +114,10 @@ def delete_rows(numbers):
 
 @db_api.retry_db_errors
 def _delete_rows(numbers):
+    """A statement for each: for a list or a range InnoDB may look at every row, and then waits, with locks, for API calls
+    that have not committed theirs."""
+    table = models.JournalRow.__table__
     context = n_context.get_admin_context()
-    row = models.JournalRow
     with db_api.CONTEXT_WRITER.using(context):
-        context.session.execute(
-            sa.delete(row).where(row.seq.in_(numbers)).execution_options(synchronize_session=False))
+        context.session.connection().execute(
+            sa.delete(table).where(table.c.seq == sa.bindparam('number')), [{'number': number} for number in numbers])

@@ -19,6 +19,7 @@ import warnings
 
 import openstack
 from openstack import resource
+import pymysql
 import requests
 
 from networking_dragonflow.tests.cloud import processes
@@ -33,6 +34,7 @@ class Stack:
         self._database.start()
         self._neutron = processes.Neutron(directory, self._database.url, controller_url, options=options)
         self._sdk = None
+        self._open = None
 
     def start_api(self):
         self._neutron.start_api()
@@ -93,6 +95,16 @@ class Stack:
         """How many changes wait."""
         return self._query('SELECT COUNT(*) FROM dragonflow_journal')[0][0]
 
+    def begin_row(self):
+        """A row of the journal in a transaction that stays open until `end_row`, as that of an API call that takes long."""
+        self._open = self._connect()
+        with self._open.cursor() as cursor:
+            cursor.execute("INSERT INTO dragonflow_journal (kind, object_id) VALUES ('network', 'none')")
+
+    def end_row(self):
+        self._open.commit()
+        self._open.close()
+
     def sdk(self, call, args):
         answer = getattr(self._sdk.network, call)(**args)
         if isinstance(answer, resource.Resource):
@@ -119,11 +131,12 @@ class Stack:
         self._database.kill()
 
     def _query(self, sql):
-        import pymysql
-        with pymysql.connect(host='127.0.0.1', port=self._database.port, user='root', database='neutron') as connection:
-            with connection.cursor() as cursor:
-                cursor.execute(sql)
-                return cursor.fetchall()
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    def _connect(self):
+        return pymysql.connect(host='127.0.0.1', port=self._database.port, user='root', database='neutron')
 
 
 def _post(url, body):
