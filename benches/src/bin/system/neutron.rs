@@ -52,14 +52,14 @@ fn first_packets(options: &Options, report: &mut Report, cloud: &Cloud, neutron:
     let changes = options.pick(120, 10);
     let router = neutron.create("create_router", json!({"name": "r"}))?;
     let mut vms: Vec<Vm> = Vec::new();
-    for (number, host) in [(1, "hv1"), (2, "hv2")] {
-        let network = neutron.create("create_network", json!({"name": host}))?;
+    for (number, name, host) in [(1, "one", "hv1"), (2, "two", "hv2")] {
+        let network = neutron.create("create_network", json!({"name": name}))?;
         let cidr = format!("10.0.{number}.0/24");
         let subnet = json!({"network_id": network, "ip_version": 4, "cidr": cidr});
         let subnet = neutron.create("create_subnet", subnet)?;
         neutron.sdk("add_interface_to_router", json!({"router": router, "subnet_id": subnet}))?;
         let port = neutron.create("create_port", json!({"network_id": network, "binding_host_id": host}))?;
-        vms.push(neutron.boot(cloud.lab(), cloud.host(host)?, host, &port)?);
+        vms.push(neutron.boot(cloud.lab(), cloud.host(host)?, name, &port)?);
     }
     let [one, two] = vms.as_slice() else { bail!("two VMs") };
     let (ip, port) = (two.v4()?, two.spec().port_id.clone());
