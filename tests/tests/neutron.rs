@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use lab::{
     Cloud, Vm,
     cloud::PATIENCE,
-    neutron::{Neutron, cloud, cloud_with},
+    neutron::{Neutron, cloud, cloud_with, hosts},
     wait_for,
 };
 use serde_json::{Value, json};
@@ -277,6 +277,61 @@ fn what_changes_while_something_is_dead_arrives() -> Result<()> {
     neutron.ask(json!({"do": "start_database"}))?;
     vm = change(&cloud, &mut neutron, &tenant, &vm, "ffffff")?;
     healed(&mut neutron, &fixed, &vm).context("after the database came back")?;
+    Ok(())
+}
+
+/// The steps of docs/neutron.md, "Migrate from ML2/OVS with L3 agents", and those back; of ML2/OVS there is what it leaves
+/// in Neutron's database.
+#[test]
+fn a_cloud_of_ml2_ovs_is_taken_over_and_given_back() -> Result<()> {
+    let (cloud, controller) = hosts("nmove")?;
+    let mut neutron = Neutron::prepare(&cloud, &controller, "")?;
+    let configure = |neutron: &mut Neutron, drivers: &str, services: &str| {
+        neutron.ask(json!({"do": "configure", "drivers": drivers, "services": services}))
+    };
+    configure(&mut neutron, "openvswitch", "router")?;
+    for host in ["hv1", "hv2"] {
+        neutron.ask(json!({"do": "add_ovs_agent", "host": host}))?;
+    }
+    neutron.ask(json!({"do": "start_api"}))?;
+    let tenant = Tenant::create(&mut neutron)?;
+    let mut ports = Vec::new();
+    for (network, host) in tenant.networks.iter().zip(["hv1", "hv2"]) {
+        let port = json!({"network_id": network, "binding_host_id": host});
+        let port = neutron.sdk("create_port", port)?;
+        ensure!(port["binding_vif_details"]["bound_drivers"]["0"] == "openvswitch", "{port}");
+        ports.push(port["id"].as_str().context("no id")?.to_owned());
+    }
+
+    neutron.ask(json!({"do": "kill_api"}))?;
+    configure(&mut neutron, "dragonflow", "dragonflow_router")?;
+    neutron.ask(json!({"do": "start_api"}))?;
+    neutron.ask(json!({"do": "start_worker", "name": "a"}))?;
+    neutron.wait_chassis(2)?;
+    neutron.wait_equal()?;
+    let [one, two] = ports.as_slice() else { bail!("two ports") };
+    let first = neutron.boot(cloud.lab(), cloud.host("hv1")?, "one", one)?;
+    let second = neutron.boot(cloud.lab(), cloud.host("hv2")?, "two", two)?;
+    for port in [one, two] {
+        neutron.wait_port(port, "ACTIVE")?;
+    }
+    reach(&first, &second)?;
+    let new = tenant.boot(&cloud, &mut neutron, 0, "hv2", "new")?;
+    reach(&new, &second)?;
+
+    neutron.ask(json!({"do": "kill_worker", "name": "a"}))?;
+    neutron.ask(json!({"do": "kill_api"}))?;
+    configure(&mut neutron, "openvswitch", "router")?;
+    neutron.ask(json!({"do": "start_api"}))?;
+    let interfaces = json!({"device_id": tenant.router, "device_owner": "network:router_interface"});
+    let interfaces = neutron.sdk("ports", interfaces)?;
+    ensure!(interfaces.as_array().is_some_and(|ports| ports.len() == 4), "{interfaces}");
+    for port in [one, two, &new.spec().port_id] {
+        ensure!(neutron.sdk("get_port", json!({"port": port}))?["binding_vif_type"] == "ovs", "{port}");
+    }
+    let port = json!({"network_id": tenant.networks[0], "binding_host_id": "hv1"});
+    let port = neutron.sdk("create_port", port)?;
+    ensure!(port["binding_vif_details"]["bound_drivers"]["0"] == "openvswitch", "{port}");
     Ok(())
 }
 

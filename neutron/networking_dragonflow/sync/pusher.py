@@ -28,17 +28,22 @@ class Pusher:
         self.refused = {}
         #: The controller that was written to last.
         self.instance = None
+        #: Whether the journal may hold more than the next call of `drain` sends.
+        self.is_behind = True
 
     def drain(self):
         """Sends the next changes; the keys of what was looked at, empty if there was nothing."""
+        self.is_behind = True
         rows = read_rows(self._batch_size)
         if not rows:
+            self.is_behind = False
             return set()
         keys = {(kind, object_id) for _seq, kind, object_id in rows}
         keys |= self.push(keys | set(self.refused))
         # Exactly those rows: one with a smaller number may be committed only now.
         delete_rows([seq for seq, _kind, _object_id in rows])
         self._metrics.add('journal_rows', len(rows))
+        self.is_behind = len(rows) == self._batch_size
         return keys
 
     def push(self, keys):

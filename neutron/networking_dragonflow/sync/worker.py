@@ -150,8 +150,10 @@ class Mirror:
 
         def turn():
             nonlocal due
-            restarted = self._instance not in (None, pusher.instance)
-            if due is None or restarted or time.monotonic() >= due:
+            if self._instance not in (None, pusher.instance):
+                pusher.instance, due = self._instance, None
+            # First what changed, which is little; then a look at everything.
+            if not pusher.is_behind and (due is None or time.monotonic() >= due):
                 # Claims the controller for our epoch, and learns who it is.
                 pusher.write([], [])
                 difference, pusher.instance = reconcile.reconcile(client, self._source, size, pusher)
@@ -164,9 +166,9 @@ class Mirror:
             keys = pusher.drain()
             if pusher.instance != before:
                 due = None
-            elif keys:
+            if keys:
                 self._tell_again(keys)
-            else:
+            elif due is not None:
                 self._stop.wait(self._options.poll_interval)
 
         return turn

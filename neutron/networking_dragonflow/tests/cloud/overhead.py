@@ -14,7 +14,8 @@ import requests
 
 from networking_dragonflow.tests.cloud import processes
 
-DRIVERS = ('logger', 'dragonflow')
+#: Mechanism driver, and the service plugin that goes with it.
+SERVICES = {'logger': '', 'dragonflow': 'dragonflow_router'}
 
 
 class Peer:
@@ -25,10 +26,8 @@ class Peer:
         self.directory.mkdir(parents=True)
         self.database = processes.MariaDb(self.directory, cache)
         self.database.start()
-        self.neutron = processes.Neutron(self.directory, self.database.url, 'http://127.0.0.1:1', driver, 1)
-        if driver == 'logger':
-            conf = self.directory / 'neutron.conf'
-            conf.write_text(conf.read_text().replace('service_plugins = dragonflow_router', 'service_plugins ='))
+        self.neutron = processes.Neutron(self.directory, self.database.url, 'http://127.0.0.1:1', 1)
+        self.neutron.configure(driver, SERVICES[driver])
         self.neutron.start_api()
         self.times = {}
         network = self.call('POST', 'networks', {'network': {'name': 'n'}})['network']
@@ -64,7 +63,7 @@ def main():
     cache = sys.argv[3] if len(sys.argv) > 3 else None
     peers = []
     try:
-        peers = [Peer(directory, driver, cache) for driver in DRIVERS]
+        peers = [Peer(directory, driver, cache) for driver in SERVICES]
         for _warm in range(10):
             for peer in peers:
                 peer.round()

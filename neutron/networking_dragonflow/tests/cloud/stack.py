@@ -44,6 +44,19 @@ class Stack:
     def start_worker(self, name):
         self._neutron.start_worker(name)
 
+    def configure(self, drivers, services):
+        self._neutron.configure(drivers, services)
+
+    def add_ovs_agent(self, host):
+        """The row of an agent of ML2/OVS, as it reports itself."""
+        configurations = json.dumps({'tunnel_types': ['vxlan'], 'bridge_mappings': {}, 'datapath_type': 'netdev'})
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                'INSERT INTO agents (id, agent_type, `binary`, topic, host, admin_state_up, created_at, started_at,'
+                " heartbeat_timestamp, configurations) VALUES (UUID(), 'Open vSwitch agent', 'neutron-openvswitch-agent',"
+                " 'N/A', %s, 1, UTC_TIMESTAMP(), UTC_TIMESTAMP(), UTC_TIMESTAMP(), %s)", (host, configurations))
+            connection.commit()
+
     def kill_api(self):
         self._neutron.kill_api()
 
