@@ -1,7 +1,7 @@
 //! The controller's API over one connection that stays open, so that a request costs no more than itself.
 
 use anyhow::{Context as _, Result, ensure};
-use controller::model::Port;
+use controller::model::{Port, SecurityGroup};
 use serde_json::Value;
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -34,6 +34,15 @@ impl Api {
     pub fn put_port(&mut self, port: &Port) -> Result<()> {
         let body = serde_json::to_string(port).context("port as JSON")?;
         self.request("PUT", &format!("/v1/ports/{}", port.id), &body).map(drop)
+    }
+
+    /// Creates or replaces a security group, which nothing is compiled of.
+    ///
+    /// # Errors
+    /// It refuses.
+    pub fn put_security_group(&mut self, group: &SecurityGroup) -> Result<()> {
+        let body = serde_json::to_string(group).context("security group as JSON")?;
+        self.request("PUT", &format!("/v1/security_groups/{}", group.id), &body).map(drop)
     }
 
     /// Deletes a port.

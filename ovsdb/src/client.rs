@@ -194,7 +194,7 @@ impl Client {
     pub async fn monitor(&mut self, tables: &[MonitorTable]) -> Result<Vec<RowUpdate>, Error> {
         let id = self.session.monitor(&self.options.database, tables);
         let answer = self.answer(id, "monitor").await?.map_err(|error| self.refused("monitor", &error))?;
-        read_snapshot(&answer).map_err(|err| self.protocol(err.into()))
+        read_snapshot(answer).map_err(|err| self.protocol(err.into()))
     }
 
     /// Does all operations at once, or none.

@@ -39,4 +39,4 @@ pub use row::{Change, Row, RowUpdate};
 pub use session::{Event, MonitorTable, ProtocolError, RequestId, Session};
 pub use tls::{TlsError, TlsFiles};
 pub use uuid::{Uuid, UuidError};
-pub use value::{Atom, Real, Value, ValueError};
+pub use value::{Atom, Real, Sorted, Value, ValueError};

@@ -103,7 +103,7 @@ impl Row {
         };
         map.into_iter().flatten().filter_map(|pair| match pair {
             (Atom::String(key), Atom::String(value)) => Some((key.as_str(), value.as_str())),
-            _ => None,
+            (_, _) => None,
         })
     }
 
@@ -160,23 +160,32 @@ pub struct RowUpdate {
 }
 
 /// Reads `<table-updates>`: the answer to `monitor` and the second parameter of `update`.
-pub(crate) fn table_updates(json: &Json) -> Result<Vec<RowUpdate>, ValueError> {
+///
+/// Takes the JSON apart as it reads it: of thousands of rows, both forms at once would be a peak of memory.
+pub(crate) fn table_updates(json: Json) -> Result<Vec<RowUpdate>, ValueError> {
     let mut updates = Vec::new();
-    for (table, rows) in json.as_object().ok_or_else(|| ValueError::new("table updates", json))? {
-        for (uuid, update) in rows.as_object().ok_or_else(|| ValueError::new("table update", rows))? {
-            let uuid = uuid.parse().map_err(|_| ValueError::new("uuid", &Json::from(uuid.as_str())))?;
-            let parts = update.as_object().ok_or_else(|| ValueError::new("row update", update))?;
+    for (table, rows) in object(json, "table updates")? {
+        for (uuid, update) in object(rows, "table update")? {
+            let uuid = uuid.parse().map_err(|_| ValueError::new("uuid", &Json::from(uuid)))?;
+            let parts = update.as_object().ok_or_else(|| ValueError::new("row update", &update))?;
             let part = |name| parts.get(name).filter(|part| !part.is_null()).map(Row::from_json).transpose();
             let change = match (part("old")?, part("new")?) {
                 (None, Some(new)) => Change::Insert(new),
                 (Some(old), Some(new)) => Change::Modify { old, new },
                 (Some(old), None) => Change::Delete(old),
-                (None, None) => return Err(ValueError::new("row update", update)),
+                (None, None) => return Err(ValueError::new("row update", &update)),
             };
             updates.push(RowUpdate { table: table.clone(), uuid, change });
         }
     }
     Ok(updates)
+}
+
+fn object(json: Json, expected: &'static str) -> Result<serde_json::Map<String, Json>, ValueError> {
+    match json {
+        Json::Object(members) => Ok(members),
+        other => Err(ValueError::new(expected, &other)),
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +219,7 @@ mod tests {
     fn updates_tell_insert_modify_and_delete() {
         let id = "550e8400-e29b-41d4-a716-446655440000";
         let change =
-            |update: Json| table_updates(&json!({"Bridge": {id: update}})).unwrap().pop().unwrap().change;
+            |update: Json| table_updates(json!({"Bridge": {id: update}})).unwrap().pop().unwrap().change;
         let row = Row::default().with("name", "a");
         assert_eq!(change(json!({"new": {"name": "a"}})), Change::Insert(row.clone()));
         assert_eq!(change(json!({"old": {"name": "a"}})), Change::Delete(row.clone()));
@@ -225,7 +234,7 @@ mod tests {
             json!({"T": {id: {}}}),
             json!({"T": {id: 1}}),
         ] {
-            table_updates(&bad).unwrap_err();
+            table_updates(bad).unwrap_err();
         }
     }
 
@@ -236,7 +245,7 @@ mod tests {
             "new":{"a":["map",[["k",["uuid","550e8400-e29b-41d4-a716-446655440001"]]]],"b":true}}}}"#;
         bolero::check!().with_type::<Vec<(u8, u8)>>().for_each(|edits| {
             if let Ok(json) = serde_json::from_slice::<Json>(&crate::testing::damage(sample, edits))
-                && let Ok(updates) = table_updates(&json)
+                && let Ok(updates) = table_updates(json)
             {
                 for row in updates.iter().filter_map(|update| update.change.row()) {
                     assert_eq!(Row::from_json(&row.to_json()).as_ref(), Ok(row));

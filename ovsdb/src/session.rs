@@ -123,7 +123,7 @@ impl Session {
                 let method = method.clone();
                 let params = message.get_mut("params").map(Json::take).unwrap_or_default();
                 if id.is_null() {
-                    self.notification(&method, &params)
+                    self.notification(&method, params)
                 } else {
                     Ok(self.called(&method, params, id))
                 }
@@ -138,17 +138,20 @@ impl Session {
         }
     }
 
-    fn notification(&self, method: &str, params: &Json) -> Result<Option<Event>, ProtocolError> {
+    fn notification(&self, method: &str, params: Json) -> Result<Option<Event>, ProtocolError> {
         if method != "update" {
             tracing::debug!(method, "notification ignored");
             return Ok(None);
         }
-        match params.as_array().map(Vec::as_slice) {
-            Some([monitor, updates]) if monitor.as_u64().is_some_and(|id| self.monitors.contains(&id)) => {
-                Ok(Some(Event::Updates(row::table_updates(updates)?)))
-            }
-            Some([_, _]) => Ok(None),
-            _ => Err(ValueError::new("pair of monitor and updates", params).into()),
+        let [monitor, updates] = match params {
+            Json::Array(params) => params.try_into().map_err(Json::Array),
+            other => Err(other),
+        }
+        .map_err(|params| ValueError::new("pair of monitor and updates", &params))?;
+        if monitor.as_u64().is_some_and(|id| self.monitors.contains(&id)) {
+            Ok(Some(Event::Updates(row::table_updates(updates)?)))
+        } else {
+            Ok(None)
         }
     }
 
@@ -174,7 +177,7 @@ impl Session {
 }
 
 /// Reads the answer to `monitor`: all rows, as updates.
-pub(crate) fn read_snapshot(json: &Json) -> Result<Vec<RowUpdate>, ValueError> {
+pub(crate) fn read_snapshot(json: Json) -> Result<Vec<RowUpdate>, ValueError> {
     row::table_updates(json)
 }
 

@@ -6,6 +6,7 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
+    ops::Deref,
 };
 
 use serde_json::{Value as Json, json};
@@ -57,9 +58,55 @@ impl Eq for Real {}
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// A scalar (one element), an optional value (none or one) or a set.
-    Set(BTreeSet<Atom>),
-    /// A map.
-    Map(BTreeMap<Atom, Atom>),
+    Set(Sorted<Atom>),
+    /// A map, by its keys.
+    Map(Sorted<(Atom, Atom)>),
+}
+
+/// Elements in ascending order, each (of pairs: each key) once.
+///
+/// A switch of thousands of ports has ten times as many values, nearly all of one element: a slice keeps nothing
+/// beside them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sorted<T>(Box<[T]>);
+
+impl<T> Deref for Sorted<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl FromIterator<Atom> for Sorted<Atom> {
+    fn from_iter<I: IntoIterator<Item = Atom>>(atoms: I) -> Self {
+        Self(atoms.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+    }
+}
+
+/// Of pairs with the same key, the last one counts.
+impl FromIterator<(Atom, Atom)> for Sorted<(Atom, Atom)> {
+    fn from_iter<I: IntoIterator<Item = (Atom, Atom)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect())
+    }
+}
+
+impl<T> IntoIterator for Sorted<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_vec().into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Sorted<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
 }
 
 /// JSON that is no value of OVSDB.
@@ -127,8 +174,8 @@ impl Atom {
 
 impl Value {
     /// The empty set, which is also how an optional column without value reads.
-    pub const fn empty() -> Self {
-        Self::Set(BTreeSet::new())
+    pub fn empty() -> Self {
+        Self::Set(Sorted(Box::default()))
     }
 
     /// A set of atoms.
@@ -144,8 +191,11 @@ impl Value {
     /// The element of a scalar, or of an optional column that holds one.
     pub fn scalar(&self) -> Option<&Atom> {
         match self {
-            Self::Set(set) if set.len() == 1 => set.first(),
-            Self::Set(_) | Self::Map(_) => None,
+            Self::Set(set) => match &**set {
+                [atom] => Some(atom),
+                _ => None,
+            },
+            Self::Map(_) => None,
         }
     }
 
@@ -156,14 +206,14 @@ impl Value {
     pub fn from_json(json: &Json) -> Result<Self, ValueError> {
         match json.as_array().map(Vec::as_slice) {
             Some([Json::String(tag), Json::Array(elements)]) if tag == "set" => {
-                let set = elements.iter().map(Atom::from_json).collect::<Result<BTreeSet<_>, _>>()?;
+                let set = elements.iter().map(Atom::from_json).collect::<Result<Sorted<_>, _>>()?;
                 let unique = set.len() == elements.len();
                 unique
                     .then_some(Self::Set(set))
                     .ok_or_else(|| ValueError::new("set (element given twice)", json))
             }
             Some([Json::String(tag), Json::Array(elements)]) if tag == "map" => {
-                let map = elements.iter().map(pair_from_json).collect::<Result<BTreeMap<_, _>, _>>()?;
+                let map = elements.iter().map(pair_from_json).collect::<Result<Sorted<_>, _>>()?;
                 let unique = map.len() == elements.len();
                 unique.then_some(Self::Map(map)).ok_or_else(|| ValueError::new("map (key given twice)", json))
             }
@@ -174,12 +224,12 @@ impl Value {
     /// Writes a `<value>`.
     pub fn to_json(&self) -> Json {
         match self {
-            Self::Set(set) => match (set.len(), set.first()) {
-                (1, Some(atom)) => atom.to_json(),
-                _ => json!(["set", set.iter().map(Atom::to_json).collect::<Vec<_>>()]),
+            Self::Set(set) => match &**set {
+                [atom] => atom.to_json(),
+                set => json!(["set", set.iter().map(Atom::to_json).collect::<Vec<_>>()]),
             },
             Self::Map(map) => {
-                let pairs = map.iter().map(|(k, v)| json!([k.to_json(), v.to_json()]));
+                let pairs = map.iter().map(|(key, value)| json!([key.to_json(), value.to_json()]));
                 json!(["map", pairs.collect::<Vec<_>>()])
             }
         }
@@ -219,7 +269,7 @@ atom_from! {
 
 impl From<Atom> for Value {
     fn from(atom: Atom) -> Self {
-        Self::Set(BTreeSet::from([atom]))
+        Self::Set(Sorted(Box::new([atom])))
     }
 }
 

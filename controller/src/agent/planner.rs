@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     compile::{self, Compiler, Desired, LocalSwitch, TunnelType},
-    model::{Change, ChassisId, Kind, Model, Object, ObjectId, Record, Revision},
+    model::{Change, ChassisId, Kind, Model, Object, ObjectId, PortId, Record, Revision},
     pipeline::punt::Punt,
     reconcile::{Op, Plan, Touched, diff, repair},
     southbound::{
@@ -92,6 +92,8 @@ pub(super) struct Planner {
     revision: Revision,
     served: BTreeMap<ChassisId, Served>,
     board: Arc<Board>,
+    /// Ports of the model that changed since the last count.
+    touched: BTreeSet<PortId>,
     /// When to count next, if something changed since the last time.
     count_at: Option<Instant>,
     /// Not before this.
@@ -104,6 +106,8 @@ struct Served {
     work: mpsc::UnboundedSender<Work>,
     wanted: watch::Sender<Arc<Wanted>>,
     ports: Arc<ChassisPorts>,
+    /// As of the last count; `None` when the ports of the switch are others since.
+    wiring: Option<Wiring>,
 }
 
 impl Planner {
@@ -119,6 +123,7 @@ impl Planner {
             revision,
             served: BTreeMap::new(),
             board,
+            touched: BTreeSet::new(),
             count_at: None,
             count_earliest: Instant::now(),
             images: Images::new(round),
@@ -138,7 +143,7 @@ impl Planner {
             ..Wanted::default()
         };
         let (wanted, receiver) = watch::channel(Arc::new(refine(&base, &self.compiler, &chassis.id)));
-        self.served.insert(chassis.id.clone(), Served { work, wanted, ports: Arc::default() });
+        self.served.insert(chassis.id.clone(), Served { work, wanted, ports: Arc::default(), wiring: None });
         receiver
     }
 
@@ -197,18 +202,22 @@ impl Planner {
 
     fn take(&mut self, event: Event) -> usize {
         match event {
-            Event::Batch(batch) => {
-                self.revision = batch.revision;
-                self.compiler.apply(&batch.changes);
-                batch.changes.len()
-            }
+            Event::Batch(batch) => self.apply(batch.revision, &batch.changes),
             Event::Resync(snapshot) => {
-                self.revision = snapshot.revision;
                 let changes = differences(self.compiler.view().model(), snapshot.model);
-                self.compiler.apply(&changes);
-                changes.len()
+                self.apply(snapshot.revision, &changes)
             }
         }
+    }
+
+    fn apply(&mut self, revision: Revision, changes: &[Change]) -> usize {
+        self.revision = revision;
+        self.compiler.apply(changes);
+        self.touched.extend(changes.iter().filter_map(|change| match change.id() {
+            ObjectId::Port(id) => Some(id),
+            _ => None,
+        }));
+        changes.len()
     }
 
     /// Compiles what changed, and tells whom it concerns.
@@ -242,6 +251,7 @@ impl Planner {
                 self.compiler.set_local(&chassis, local);
                 if let Some(served) = self.served.get_mut(&chassis) {
                     served.ports = ports;
+                    served.wiring = None;
                 }
                 self.publish(since);
             }
@@ -321,10 +331,18 @@ impl Planner {
     /// Brings counts in the status up to date.
     fn count(&mut self) {
         self.count_at = None;
-        for (chassis, served) in &self.served {
+        let touched = std::mem::take(&mut self.touched);
+        let view = self.compiler.view();
+        for (chassis, served) in &mut self.served {
             let Some(desired) = self.compiler.desired(chassis) else { continue };
-            let (flows, groups) = (desired.flow_count(), desired.groups().count());
-            let wiring = Wiring::of(self.compiler.view(), chassis, &served.ports);
+            let (flows, groups) = (desired.flow_count(), desired.group_count());
+            let wiring = match &mut served.wiring {
+                Some(wiring) => {
+                    wiring.follow(view, chassis, &served.ports, touched.iter());
+                    wiring.clone()
+                }
+                none => none.insert(Wiring::of(view, chassis, &served.ports)).clone(),
+            };
             let absent = absent(&self.compiler.wanted(chassis), self.compiler.local(chassis));
             self.board.update(chassis, |status| {
                 status.absent = absent;

@@ -48,6 +48,8 @@ pub(super) struct Status {
     /// How many plans there were, and how many of them the switch has not answered yet.
     sent: u64,
     pub(super) pending: usize,
+    /// `wiring` is not taken into `confirmed` yet.
+    is_news: bool,
     /// What `wiring` is of: a revision of the model, and how many plans there were for it.
     counted: Option<(Revision, u64)>,
     /// The last such that the switch has answered all plans of.
@@ -65,12 +67,11 @@ pub(super) struct Status {
 }
 
 /// Which bound ports are there.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Wiring {
-    /// Not taken into [`Status::confirmed`] yet.
-    is_news: bool,
-    wired: usize,
-    missing: Vec<NotWired>,
+    bound: usize,
+    /// Those that flows cannot name, and why.
+    missing: BTreeMap<PortId, String>,
 }
 
 impl Board {
@@ -170,6 +171,7 @@ impl Status {
     /// `wiring` is of this revision now.
     pub(super) fn count(&mut self, revision: Revision, wiring: Wiring) {
         self.wiring = wiring;
+        self.is_news = true;
         self.counted = Some((revision, self.sent));
     }
 
@@ -183,11 +185,10 @@ impl Status {
             self.confirmed = None;
         } else if let Some((revision, sent)) = self.counted
             && self.sent - self.pending as u64 >= sent
-            && self.confirmed.as_ref().is_none_or(|(before, _)| *before != revision || self.wiring.is_news)
+            && self.confirmed.as_ref().is_none_or(|(before, _)| *before != revision || self.is_news)
         {
-            self.wiring.is_news = false;
-            let missing = self.wiring.missing.iter().map(|missing| missing.port.clone());
-            self.confirmed = Some((revision, missing.collect()));
+            self.is_news = false;
+            self.confirmed = Some((revision, self.wiring.missing.keys().cloned().collect()));
         }
     }
 
@@ -212,8 +213,8 @@ impl Status {
             datapath_id: self.datapath_id,
             flows: self.flows as u64,
             groups: self.groups as u64,
-            ports_wired: self.wiring.wired as u64,
-            ports_not_wired: self.wiring.missing.clone(),
+            ports_wired: (self.wiring.bound - self.wiring.missing.len()) as u64,
+            ports_not_wired: self.wiring.not_wired(),
             last_reconcile: self.last_reconcile.clone(),
             errors: all.concat(),
         }
@@ -228,15 +229,35 @@ fn link(trouble: Option<&String>) -> Link {
 }
 
 impl Wiring {
+    /// Looks at every port of a chassis.
     pub(super) fn of(view: &View, chassis: &ChassisId, ports: &ChassisPorts) -> Self {
-        let mut wiring = Self { is_news: true, ..Self::default() };
-        for port in view.ports_at(chassis) {
-            match missing(&port.spec.id, ports) {
-                None => wiring.wired += 1,
-                Some(why) => wiring.missing.push(NotWired { port: port.spec.id.clone(), why }),
-            }
-        }
+        let mut wiring = Self::default();
+        wiring.follow(view, chassis, ports, view.ports_at(chassis).map(|port| &port.spec.id));
         wiring
+    }
+
+    /// Looks again at ports that are otherwise in the model than before.
+    pub(super) fn follow<'a>(
+        &mut self,
+        view: &View,
+        chassis: &ChassisId,
+        ports: &ChassisPorts,
+        touched: impl Iterator<Item = &'a PortId>,
+    ) {
+        for id in touched {
+            let port = view.model().ports.get(id);
+            let is_here = port.is_some_and(|port| port.spec.chassis.as_ref() == Some(chassis));
+            match is_here.then(|| missing(id, ports)).flatten() {
+                Some(why) => self.missing.insert(id.clone(), why),
+                None => self.missing.remove(id),
+            };
+        }
+        self.bound = view.port_count_at(chassis);
+    }
+
+    fn not_wired(&self) -> Vec<NotWired> {
+        let one = |(port, why): (&PortId, &String)| NotWired { port: port.clone(), why: why.clone() };
+        self.missing.iter().map(one).collect()
     }
 }
 

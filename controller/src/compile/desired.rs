@@ -155,6 +155,8 @@ pub struct Unit {
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
     units: HashMap<UnitId, Unit>,
+    flow_count: usize,
+    group_count: usize,
     /// Meters, which are the same all the time.
     pub meters: Vec<Meter>,
 }
@@ -194,8 +196,13 @@ impl Desired {
     }
 
     /// How many flows there are.
-    pub fn flow_count(&self) -> usize {
-        self.units.values().map(|unit| unit.flows.len()).sum()
+    pub const fn flow_count(&self) -> usize {
+        self.flow_count
+    }
+
+    /// How many groups there are.
+    pub const fn group_count(&self) -> usize {
+        self.group_count
     }
 
     /// Replaces a unit and notes what that changes. An empty unit goes.
@@ -216,10 +223,16 @@ impl Desired {
         let gone = old.iter().filter(|group| new.groups.iter().all(|stays| stays.id != group.id));
         delta.delete_groups.extend(gone.map(|group| group.id));
 
-        if new.flows.is_empty() && new.groups.is_empty() {
-            self.units.remove(&id);
+        self.flow_count += new.flows.len();
+        self.group_count += new.groups.len();
+        let old = if new.flows.is_empty() && new.groups.is_empty() {
+            self.units.remove(&id)
         } else {
-            self.units.insert(id, new);
+            self.units.insert(id, new)
+        };
+        if let Some(old) = old {
+            self.flow_count -= old.flows.len();
+            self.group_count -= old.groups.len();
         }
     }
 }

@@ -130,6 +130,11 @@ impl View {
         self.ports_at.get(chassis).into_iter().flatten().filter_map(|id| self.model.ports.get(id))
     }
 
+    /// How many these are.
+    pub fn port_count_at(&self, chassis: &ChassisId) -> usize {
+        self.ports_at.get(chassis).map_or(0, BTreeSet::len)
+    }
+
     /// The chassis that have ports of a network, in order.
     pub fn chassis_of(&self, network: &NetworkId) -> impl Iterator<Item = &ChassisId> {
         self.bound.get(network).into_iter().flat_map(BTreeMap::keys)

@@ -3,7 +3,6 @@
 use super::{
     Api,
     auth::Tokens,
-    states,
     tls::{ServerTls, TlsListener},
 };
 use crate::southbound::openflow::TlsError;
@@ -123,7 +122,6 @@ impl Listeners {
     pub async fn serve(self, api: Api) {
         let mut stop = api.stop.clone();
         let mut servers = JoinSet::new();
-        servers.spawn(states::follow(api.clone()));
         let (local, remote) = (api.clone().router(None), api.router(self.tokens));
         let mut paths = Vec::new();
         for (path, listener) in self.unix {

@@ -7,7 +7,7 @@
 use super::{
     Api,
     error::ApiError,
-    objects::checked,
+    objects::{blocking, checked},
     sources::Wired,
     types::{ChassisState, PortState, RouterState, States},
 };
@@ -25,7 +25,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
 use utoipa::IntoParams;
 
 /// Longest wait for news, seconds.
@@ -67,31 +70,71 @@ pub(super) async fn states(
         return Err(ApiError::bad_request(error, "ask again when the time is over"));
     }
     let instance = api.instance();
-    let mut cursor = api.known.cursor.subscribe();
     let is_ours = query.instance.as_ref().is_none_or(|theirs| *theirs == instance);
-    let since = query.since.filter(|since| is_ours && *since <= *cursor.borrow());
-    if let Some(since) = since {
-        let mut stop = api.stop.clone();
-        let news =
-            tokio::time::timeout(Duration::from_secs(query.timeout), cursor.wait_for(|now| *now > since));
+    let until = Instant::now() + Duration::from_secs(query.timeout);
+    let mut stop = api.stop.clone();
+    let mut news = News { revisions: api.store.revisions(), changes: api.status.changes() };
+    loop {
+        let begin = Instant::now();
+        let cursor = look(&api, news.stamp()).await?;
+        let since = query.since.filter(|since| is_ours && *since <= cursor);
+        if since != Some(cursor) {
+            return Ok(Json(api.known.tell(instance, since)));
+        }
+        let pause = GATHER.max(begin.elapsed() * SHARE);
+        let is_over = tokio::select! {
+            is_over = news.wait() => is_over,
+            () = sleep_until(until) => true,
+            // Its result holds a lock.
+            stopped = stop.wait_for(|stop| *stop) => { drop(stopped); true }
+        };
+        if is_over {
+            return Ok(Json(api.known.tell(instance, since)));
+        }
+        sleep(pause).await;
+    }
+}
+
+/// Brings what is known up to date, for somebody who asks: while nobody does, it costs nothing.
+async fn look(api: &Api, stamp: Stamp) -> Result<u64, ApiError> {
+    let (known, store, wired) = (api.known.clone(), api.store.clone(), api.status.wired());
+    // Waits for a commit under way.
+    blocking(move || Ok(known.look(stamp, &store, &wired))).await
+}
+
+/// Tells when there may be something new.
+struct News {
+    revisions: watch::Receiver<Revision>,
+    changes: watch::Receiver<u64>,
+}
+
+/// As of when something was looked at.
+type Stamp = (Revision, u64);
+
+impl News {
+    /// Marks everything up to now as seen. To be called before looking: what changes from then on is news.
+    fn stamp(&mut self) -> Stamp {
+        (*self.revisions.borrow_and_update(), *self.changes.borrow_and_update())
+    }
+
+    /// Waits for news; true if there will be none.
+    async fn wait(&mut self) -> bool {
         tokio::select! {
-            // Without news the answer says just that.
-            news = news => drop(news),
-            stopped = stop.wait_for(|stop| *stop) => drop(stopped),
+            changed = self.revisions.changed() => changed.is_err(),
+            // A source that serves no chassis is gone at once.
+            Ok(()) = self.changes.changed() => false,
         }
     }
-    Ok(Json(api.known.tell(instance, since)))
 }
 
 /// What was found out, and when.
 #[derive(Debug)]
-pub(super) struct Known {
-    table: Mutex<Table>,
-    cursor: watch::Sender<u64>,
-}
+pub(super) struct Known(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
+    /// What was looked at last.
+    seen: Option<Stamp>,
     cursor: u64,
     chassis: BTreeMap<ChassisId, Told<ChassisState>>,
     ports: BTreeMap<PortId, Told<PortState>>,
@@ -107,11 +150,11 @@ struct Told<T> {
 
 impl Known {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { table: Mutex::default(), cursor: watch::Sender::new(0) })
+        Arc::new(Self(Mutex::default()))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, instance: String, since: Option<u64>) -> States {
@@ -126,17 +169,15 @@ impl Known {
         }
     }
 
-    /// Compares everything with what was told.
-    pub(super) fn look(&self, store: &Store, wired: &BTreeMap<ChassisId, Wired>) {
-        let cursor = {
-            let shown = store.read();
-            let mut table = self.table();
+    /// Compares everything with what was told, unless that was done since, and returns the cursor.
+    fn look(&self, stamp: Stamp, store: &Store, wired: &BTreeMap<ChassisId, Wired>) -> u64 {
+        let mut table = self.table();
+        if table.seen.replace(stamp) != Some(stamp) {
             table.cursor += 1;
-            let changed = table.look(&shown.model, wired);
+            let changed = table.look(&store.read().model, wired);
             table.cursor -= u64::from(!changed);
-            table.cursor
-        };
-        self.cursor.send_if_modified(|told| std::mem::replace(told, cursor) != cursor);
+        }
+        table.cursor
     }
 }
 
@@ -213,41 +254,6 @@ fn chassis_state(model: &Model, id: &ChassisId, wired: &Wired) -> ChassisState {
     }
 }
 
-/// Keeps what is known up to date, until the API stops.
-pub(super) async fn follow(api: Api) {
-    let (mut revisions, mut changes) = (api.store.revisions(), api.status.changes());
-    let mut stop = api.stop.clone();
-    loop {
-        // Marked as seen first: what changes from here on wakes us again.
-        revisions.borrow_and_update();
-        changes.borrow_and_update();
-        let begin = Instant::now();
-        let (known, store, wired) = (api.known.clone(), api.store.clone(), api.status.wired());
-        // Waits for a commit under way.
-        if tokio::task::spawn_blocking(move || known.look(&store, &wired)).await.is_err() {
-            return;
-        }
-        let pause = GATHER.max(begin.elapsed() * SHARE);
-        tokio::select! {
-            ended = news(&mut revisions, &mut changes) => if ended { return },
-            stopped = stop.wait_for(|stop| *stop) => {
-                drop(stopped);
-                return;
-            }
-        }
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// Waits for news; true if there will be none.
-async fn news(revisions: &mut watch::Receiver<Revision>, changes: &mut watch::Receiver<u64>) -> bool {
-    tokio::select! {
-        changed = revisions.changed() => changed.is_err(),
-        // A source that serves no chassis is gone at once.
-        Ok(()) = changes.changed() => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +276,12 @@ mod tests {
         BTreeMap::from([("hv1".parse().unwrap(), wired)])
     }
 
+    /// Looks at something that is news in any case.
+    fn see(known: &Known, store: &Store, wired: &BTreeMap<ChassisId, Wired>) {
+        let turn = known.table().seen.map_or(0, |(_, turn)| turn + 1);
+        known.look((Revision(0), turn), store, wired);
+    }
+
     fn port(chassis: &str, mac: &str) -> serde_json::Value {
         json!({"id": "p", "network": "n", "mac": mac, "chassis": chassis})
     }
@@ -289,24 +301,24 @@ mod tests {
         put(&store, json!({"ports": [port("hv1", "02:00:00:00:00:01")]}));
         let known = Known::new();
         // Nothing is known of a chassis that is not connected.
-        known.look(&store, &wired(None, &[]));
+        see(&known, &store, &wired(None, &[]));
         assert_eq!(told(&known, 0), ["chassis false"]);
-        known.look(&store, &wired(Some(1), &[]));
+        see(&known, &store, &wired(Some(1), &[]));
         assert_eq!(told(&known, 1), ["chassis true"]);
-        known.look(&store, &wired(Some(2), &["p"]));
+        see(&known, &store, &wired(Some(2), &["p"]));
         assert_eq!(told(&known, 2), ["port false"]);
-        known.look(&store, &wired(Some(2), &[]));
+        see(&known, &store, &wired(Some(2), &[]));
         assert_eq!(told(&known, 3), ["port true"]);
         // A change that is still on its way takes nothing away, nor does a lost connection.
         put(&store, json!({"ports": [port("hv1", "02:00:00:00:00:02")]}));
-        known.look(&store, &wired(Some(2), &[]));
+        see(&known, &store, &wired(Some(2), &[]));
         assert_eq!(told(&known, 4), Vec::<String>::new());
-        known.look(&store, &wired(None, &[]));
+        see(&known, &store, &wired(None, &[]));
         assert_eq!(told(&known, 4), ["chassis false"]);
         assert_eq!(known.tell("x".into(), None).ports.len(), 1);
         // Bound elsewhere it is unknown until that chassis tells.
         put(&store, json!({"ports": [port("hv2", "02:00:00:00:00:02")]}));
-        known.look(&store, &wired(Some(4), &[]));
+        see(&known, &store, &wired(Some(4), &[]));
         assert!(known.tell("x".into(), None).ports.is_empty());
     }
 
@@ -315,14 +327,14 @@ mod tests {
         let store = Store::open(MemoryBackend::new(10)).unwrap();
         put(&store, json!({"routers": [{"id": "r", "interfaces": [{"subnet": "s"}]}]}));
         let known = Known::new();
-        known.look(&store, &wired(Some(0), &[]));
+        see(&known, &store, &wired(Some(0), &[]));
         assert_eq!(told(&known, 0), ["chassis false"]);
-        known.look(&store, &wired(Some(1), &[]));
+        see(&known, &store, &wired(Some(1), &[]));
         assert_eq!(told(&known, 1), ["router 1"]);
         put(&store, json!({"routers": [{"id": "r", "interfaces": [{"subnet": "s"}, {"subnet": "t"}]}]}));
-        known.look(&store, &wired(Some(1), &[]));
+        see(&known, &store, &wired(Some(1), &[]));
         assert_eq!(told(&known, 2), Vec::<String>::new());
-        known.look(&store, &wired(Some(2), &[]));
+        see(&known, &store, &wired(Some(2), &[]));
         assert_eq!(told(&known, 2), ["router 2"]);
     }
 }

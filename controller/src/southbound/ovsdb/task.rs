@@ -89,6 +89,8 @@ async fn session<L: OvsdbLink>(
     };
     observed.apply(&rows);
     tracing::info!(remote = link.remote(), rows = rows.len(), "connected to the database of the switch");
+    // Or they would stay for as long as the connection.
+    drop(rows);
 
     let mut not_before = Instant::now();
     let mut refusal = None;

@@ -154,7 +154,7 @@ fn default_of(column: &str) -> Value {
     if STRINGS.contains(&column) {
         Value::from("")
     } else if MAPS.contains(&column) {
-        Value::Map(BTreeMap::new())
+        Value::map::<Atom, Atom>([])
     } else {
         Value::empty()
     }
@@ -255,22 +255,17 @@ impl Transaction {
             row.get(&mutation.column).cloned().ok_or(("unknown column", mutation.column.clone()))?;
         let operand = self.resolve(&mutation.value)?;
         let result = match (current, operand, mutation.mutator) {
-            (Value::Set(mut set), Value::Set(more), Mutator::Insert) => {
-                set.extend(more);
-                Value::Set(set)
+            (Value::Set(set), Value::Set(more), Mutator::Insert) => Value::set(set.into_iter().chain(more)),
+            (Value::Set(set), Value::Set(less), Mutator::Delete) => {
+                Value::set(set.into_iter().filter(|atom| !less.contains(atom)))
             }
-            (Value::Set(set), Value::Set(less), Mutator::Delete) => Value::Set(&set - &less),
-            (Value::Map(map), Value::Map(mut more), Mutator::Insert) => {
-                more.extend(map);
-                Value::Map(more)
+            // What is there stays (RFC 7047, 5.1).
+            (Value::Map(map), Value::Map(more), Mutator::Insert) => Value::map(more.into_iter().chain(map)),
+            (Value::Map(map), Value::Set(keys), Mutator::Delete) => {
+                Value::map(map.into_iter().filter(|(key, _)| !keys.contains(key)))
             }
-            (Value::Map(mut map), Value::Set(keys), Mutator::Delete) => {
-                map.retain(|key, _| !keys.contains(key));
-                Value::Map(map)
-            }
-            (Value::Map(mut map), Value::Map(pairs), Mutator::Delete) => {
-                map.retain(|key, value| pairs.get(key) != Some(value));
-                Value::Map(map)
+            (Value::Map(map), Value::Map(pairs), Mutator::Delete) => {
+                Value::map(map.into_iter().filter(|pair| !pairs.contains(pair)))
             }
             (Value::Set(_), Value::Map(_), _) | (Value::Map(_), Value::Set(_), Mutator::Insert) => {
                 return Err(("syntax error", format!("mutation of {}", mutation.column)));
