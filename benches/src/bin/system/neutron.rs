@@ -49,7 +49,7 @@ fn close(cloud: &Cloud, neutron: Neutron) {
 
 /// A port is set down and up again by the API, while a VM behind a router on another host sends to it.
 fn first_packets(options: &Options, report: &mut Report, cloud: &Cloud, neutron: &mut Neutron) -> Result<()> {
-    let changes = options.pick(120, 10);
+    let changes = options.pick(80, 10);
     let router = neutron.create("create_router", json!({"name": "r"}))?;
     let mut vms: Vec<Vm> = Vec::new();
     for (number, name, host) in [(1, "one", "hv1"), (2, "two", "hv2")] {
@@ -102,7 +102,7 @@ fn first_packets(options: &Options, report: &mut Report, cloud: &Cloud, neutron:
 
 /// API calls with our driver and with Neutron's `logger`, by `overhead.py`.
 fn overhead(options: &Options, report: &mut Report) -> Result<()> {
-    let rounds = options.pick(100, 10);
+    let rounds = options.pick(60, 10);
     let directory = std::env::temp_dir().join(format!("dragonflow-overhead-{}", std::process::id()));
     let mut command = Command::new(neutron::venv()?.join("bin/python"));
     command.args(["-m", "networking_dragonflow.tests.cloud.overhead"]).arg(&directory);
