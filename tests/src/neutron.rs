@@ -229,6 +229,11 @@ pub fn hosts(prefix: &str) -> Result<(Cloud, String)> {
     Ok((cloud, controller))
 }
 
+/// The directory of builds, which also holds what tests may make anew.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
+}
+
 /// Where databases are kept that every test begins with.
 pub fn cache() -> PathBuf {
     target().join("neutron-cache")

@@ -1,5 +1,7 @@
 """Ports and the chassis that take them, with ML2 as it is."""
 
+from unittest import mock
+
 from neutron_lib.api.definitions import portbindings
 from neutron_lib import constants
 from neutron_lib import context as n_context
@@ -10,8 +12,10 @@ from neutron.tests.unit.plugins.ml2 import test_plugin
 
 from networking_dragonflow import agents
 from networking_dragonflow.sync import metrics as n_metrics
+from networking_dragonflow.sync import source as n_source
 from networking_dragonflow.sync import status as n_status
 from networking_dragonflow.tests.upstream import ours
+from networking_dragonflow import translate
 
 CHASSIS = {'id': 'hv1', 'alive': True, 'tunnels': True, 'bridge_mappings': {'physnet1': 'br-ex'}}
 VXLAN = {'provider:network_type': 'vxlan', 'provider:segmentation_id': 7}
@@ -105,3 +109,16 @@ class BindingTest(ours.Ml2, test_plugin.Ml2PluginV2TestCase):
         # The controller serves it no longer.
         self.poll(chassis=[])
         self.assertEqual(self.port(network)[portbindings.VIF_TYPE], 'binding_failed')
+
+    def test_an_object_that_cannot_be_spelled_holds_up_no_other(self):
+        network = self.network()
+        ports = [self.port(network)['id'] for _number in range(3)]
+        spell = translate.port
+
+        def fails_once(port):
+            if port['id'] == ports[1]:
+                raise KeyError('as asked')
+            return spell(port)
+
+        with mock.patch.object(translate, 'port', fails_once):
+            self.assertEqual(set(n_source.Source().specs('port', ports)), {ports[0], ports[2]})
