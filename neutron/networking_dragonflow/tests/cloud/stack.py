@@ -7,7 +7,6 @@ The system tests in Rust have the switches and the VMs; by this they have a Neut
     {"do": "sdk", "call": "create_network", "args": {"name": "web"}}
 """
 
-from concurrent import futures
 import json
 import os
 import signal
@@ -134,10 +133,9 @@ class Stack:
         return answer.json()
 
     def post_all(self, path, bodies):
-        """As many requests at a time as there are processes of the API."""
-        with futures.ThreadPoolExecutor(self._neutron.workers_of_api) as pool:
-            for _made in pool.map(lambda body: self.post(path, body), bodies):
-                """It was made, or an error is raised."""
+        """`post` for each body, one after the other."""
+        for body in bodies:
+            self.post(path, body)
 
     def close(self):
         self._neutron.kill()
