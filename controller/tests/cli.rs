@@ -480,3 +480,58 @@ fn tables_are_dumped_compared_checked_and_explained() {
     let (code, _, err) = table(&["verify", &bad]);
     assert!(code == 1 && err.contains("checksum of a section of the fib image"), "{err}");
 }
+
+/// What stands for DevStack's functions: the process runs, and configuration is shown instead of written.
+const DEVSTACK: &str = r#"
+function disable_service { :; }
+function enable_service { :; }
+function install_package { echo "install $*"; }
+function pip_install { echo "pip $*"; }
+function cargo { echo "cargo $*"; }
+function iniset { echo "iniset $*"; }
+function die { echo "died: $*"; exit 1; }
+function sudo { "$@"; }
+function run_process { $2 >"$DEST/controller.log" 2>&1 & CONTROLLER=$!; }
+function stop_process { kill "$CONTROLLER"; wait "$CONTROLLER"; }
+set -eu
+source "$PLUGIN/settings"
+source "$PLUGIN/plugin.sh" stack install
+source "$PLUGIN/plugin.sh" stack post-config
+"$DRAGONFLOW_BIN" --server "$DRAGONFLOW_API" get chassis "$DRAGONFLOW_CHASSIS" -o json
+source "$PLUGIN/plugin.sh" unstack x
+source "$PLUGIN/plugin.sh" clean x
+test ! -e "$DATA_DIR/dragonflow"
+"#;
+
+#[test]
+fn the_devstack_plugin_starts_a_controller_with_its_chassis() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let api = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    std::fs::create_dir(dir.path().join("dragonflow")).unwrap();
+    let output = Command::new("bash")
+        .args(["-c", DEVSTACK])
+        .env("PLUGIN", concat!(env!("CARGO_MANIFEST_DIR"), "/../devstack"))
+        .env("DRAGONFLOW_BIN", BINARY)
+        .env("DRAGONFLOW_API", &api)
+        .env("DRAGONFLOW_CHASSIS", "compute1")
+        .env("DRAGONFLOW_OVSDB", format!("unix:{}", dir.path().join("nowhere.sock").display()))
+        .env("DRAGONFLOW_BRIDGE_MAPPINGS", "public:br-ex,other:br-2")
+        .envs([("DEST", dir.path()), ("DATA_DIR", &dir.path().join("data"))])
+        .envs([
+            ("HOST_IP", "192.0.2.11"),
+            ("STACK_USER", "stack"),
+            ("Q_PLUGIN_CONF_FILE", "etc/ml2_conf.ini"),
+        ])
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    assert!(out.contains(&format!("iniset /etc/ml2_conf.ini dragonflow controller_url {api}\n")), "{out}");
+    let chassis: serde_json::Value = serde_json::from_str(&out[out.find("\n{").unwrap()..]).unwrap();
+    let mappings = serde_json::json!({"public": "br-ex", "other": "br-2"});
+    assert_eq!(chassis["spec"]["bridge_mappings"], mappings);
+    assert_eq!(chassis["spec"]["encap_ips"], serde_json::json!(["192.0.2.11"]));
+}

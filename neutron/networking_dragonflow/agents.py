@@ -1,6 +1,5 @@
 """A chassis as a row of Neutron's list of agents: there is no agent, but operators and schedulers look there."""
 
-from oslo_serialization import jsonutils
 from oslo_utils import timeutils
 
 TYPE = 'Dragonflow chassis'
@@ -17,16 +16,20 @@ def row(chassis):
         'host': chassis['id'],
         'topic': TOPIC,
         'configurations': {
+            'connected': chassis['alive'],
             'bridge_mappings': chassis['bridge_mappings'],
             'tunnel_types': list(TUNNELS) if chassis['tunnels'] else [],
         },
     }
 
 
-def alive(rows):
-    """The configuration of the chassis if one of these rows is alive, else None."""
+def connected(rows):
+    """The configuration of the chassis if one of these rows is usable, else None.
+
+    What the controller said last counts, not when: ports can be bound while it is away, and are wired when it is back.
+    """
     for agent in rows:
-        if agent['alive'] and agent['admin_state_up']:
+        if agent['admin_state_up'] and agent['configurations'].get('connected'):
             return agent['configurations']
     return None
 
@@ -47,6 +50,18 @@ def heartbeat(core, context, chassis):
 def bury(core, context, chassis):
     """Makes the row of a chassis dead at once, not only when its heartbeats have been missing for long."""
     for agent in core.get_agent_objects(context, filters={'agent_type': TYPE, 'host': chassis['id']}):
-        agent.heartbeat_timestamp = timeutils.utcnow().replace(year=2000)
-        agent.configurations = jsonutils.dumps(row(chassis)['configurations'])
-        agent.update()
+        _bury(agent, row(chassis)['configurations'])
+
+
+def bury_all_but(core, context, hosts):
+    """Makes the rows of all other chassis dead: the controller does not serve them any more."""
+    for agent in core.get_agent_objects(context, filters={'agent_type': TYPE}):
+        configuration = agent.configurations
+        if agent.host not in hosts and configuration.get('connected'):
+            _bury(agent, {**configuration, 'connected': False})
+
+
+def _bury(agent, configuration):
+    agent.heartbeat_timestamp = timeutils.utcnow().replace(year=2000)
+    agent.configurations = configuration
+    agent.update()

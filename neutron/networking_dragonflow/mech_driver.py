@@ -34,30 +34,38 @@ class DragonflowMechanismDriver(api.MechanismDriver):
         return [worker.SyncWorker()]
 
     def create_port_precommit(self, context):
-        if _must_be_wired(context.current, context.host):
+        if _is_to_be_wired(context):
             _block_until_wired(context)
 
     def update_port_precommit(self, context):
-        moved = context.host != context.original_host
-        if moved and _must_be_wired(context.current, context.host):
+        if context.host != context.original_host and _is_to_be_wired(context):
             _block_until_wired(context)
 
     def bind_port(self, context):
         port = context.current
-        vnic_type = port.get(portbindings.VNIC_TYPE, portbindings.VNIC_NORMAL)
-        if vnic_type not in VNIC_TYPES:
-            LOG.debug('port %s is of vnic type %s, which is not ours', port['id'], vnic_type)
+        if not _is_ours(port):
+            LOG.info('port %s is of vnic type %s: Dragonflow binds %s only', port['id'], port[portbindings.VNIC_TYPE],
+                     ', '.join(VNIC_TYPES))
             return
-        chassis = agents.alive(context.host_agents(agents.TYPE))
+        chassis = agents.connected(context.host_agents(agents.TYPE))
         if chassis is None:
-            LOG.warning('port %s cannot be bound: no chassis %s is alive', port['id'], context.host)
+            LOG.warning('port %s cannot be bound: no chassis %s is connected', port['id'], context.host)
             return
-        for segment in context.segments_to_bind:
-            if agents.reaches(chassis, segment):
-                context.set_binding(segment[api.ID], portbindings.VIF_TYPE_OVS, _vif_details())
-                return
-        LOG.warning('port %s cannot be bound: chassis %s reaches no segment of network %s',
-                    port['id'], context.host, port['network_id'])
+        segment = _carried_segment(context)
+        if segment is None:
+            LOG.warning('port %s cannot be bound: of the segments of network %s Dragonflow carries only the first',
+                        port['id'], port['network_id'])
+        elif agents.reaches(chassis, segment):
+            context.set_binding(segment[api.ID], portbindings.VIF_TYPE_OVS, _vif_details())
+        else:
+            LOG.warning('port %s cannot be bound: chassis %s does not reach network %s of type %s', port['id'],
+                        context.host, port['network_id'], segment[api.NETWORK_TYPE])
+
+
+def _carried_segment(context):
+    """The segment that the controller knows the network by (`translate.network`), if it is among those to bind."""
+    first = context.network.network_segments[0][api.ID]
+    return next((segment for segment in context.segments_to_bind if segment[api.ID] == first), None)
 
 
 def _vif_details():
@@ -70,8 +78,16 @@ def _vif_details():
     }
 
 
-def _must_be_wired(port, host):
-    return bool(host) and port['status'] != constants.PORT_STATUS_ACTIVE
+def _is_ours(port):
+    return port.get(portbindings.VNIC_TYPE, portbindings.VNIC_NORMAL) in VNIC_TYPES
+
+
+def _is_to_be_wired(context):
+    """Whether we will say when the port is active. On hosts without a chassis of ours nobody would."""
+    port = context.current
+    if not context.host or port['status'] == constants.PORT_STATUS_ACTIVE or not _is_ours(port):
+        return False
+    return bool(context.host_agents(agents.TYPE))
 
 
 def _block_until_wired(context):

@@ -41,7 +41,7 @@ def network(net):
 def _segment(net):
     segments = net.get('segments') or [net]
     if len(segments) > 1:
-        LOG.warning('network %s has %d segments: only the first is used', net['id'], len(segments))
+        LOG.warning('network %s has %d segments: only the first is carried', net['id'], len(segments))
     kind = segments[0].get('provider:network_type')
     number = segments[0].get('provider:segmentation_id')
     physical = segments[0].get('provider:physical_network')

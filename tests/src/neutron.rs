@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use crate::{Cloud, Hypervisor, Lab, Vm, VmSpec, cloud::PATIENCE, pki::Pki, wait_for};
+use crate::{Cloud, Hypervisor, Lab, Vm, VmSpec, cloud::PATIENCE, wait_for};
 
 /// Environment variable that names a Python environment with Neutron; without it, the one that setup made.
 const VENV: &str = "DRAGONFLOW_NEUTRON_VENV";
@@ -26,27 +26,32 @@ pub struct Neutron {
 }
 
 impl Neutron {
-    /// Starts the database, the API and one worker, "a", for the controller at a URL, which asks for its token.
+    /// Starts the database, the API and one worker, "a", for the controller at a URL, which asks for its token;
+    /// `options` are more lines of the section `[dragonflow]`.
     ///
     /// # Errors
     /// Python's environment is missing, or something does not start.
-    pub fn start(cloud: &Cloud, controller: &str) -> Result<Self> {
-        let mut neutron = Self::prepare(cloud.lab(), controller, cloud.pki()?)?;
+    pub fn start(cloud: &Cloud, controller: &str, options: &str) -> Result<Self> {
+        let mut neutron = Self::prepare(cloud, controller, options)?;
         neutron.ask(json!({"do": "start_worker", "name": "a"}))?;
         neutron.ask(json!({"do": "start_api"}))?;
         Ok(neutron)
     }
 
-    /// Only the database.
-    fn prepare(lab: &Lab, controller: &str, pki: &Pki) -> Result<Self> {
+    /// Only the database, and configuration.
+    ///
+    /// # Errors
+    /// Python's environment is missing, or the database does not start.
+    pub fn prepare(cloud: &Cloud, controller: &str, options: &str) -> Result<Self> {
+        let (lab, pki) = (cloud.lab(), cloud.pki()?);
         let directory = lab.dir().join("neutron");
         std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
         let log = directory.join("stack.log");
         let mut command = Command::new(venv()?.join("bin/python"));
         command.args(["-m", "networking_dragonflow.tests.cloud.stack"]);
-        command.arg(&directory).arg(controller).arg(target().join("neutron-cache"));
+        command.arg(&directory).arg(controller).arg(cache());
         let [tokens, authority] = ["tokens", "ca.pem"].map(|file| pki.path(file).display().to_string());
-        command.arg(format!("token_file = {tokens}\nca_file = {authority}"));
+        command.arg(format!("token_file = {tokens}\nca_file = {authority}\n{options}"));
         lab.mark(&mut command);
         let out = File::create(&log).with_context(|| format!("make {}", log.display()))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(out);
@@ -144,6 +149,19 @@ impl Neutron {
         Ok(())
     }
 
+    /// Waits until so many chassis are alive.
+    ///
+    /// # Errors
+    /// It does not come to that.
+    pub fn wait_chassis(&mut self, count: usize) -> Result<()> {
+        wait_for(&format!("{count} chassis among the agents"), PATIENCE, || {
+            let agents = self.sdk("agents", json!({"agent_type": "Dragonflow chassis"}))?;
+            let alive = |agent: &&Value| agent["is_alive"] == true;
+            Ok(agents.as_array().is_some_and(|agents| agents.iter().filter(alive).count() == count))
+        })?;
+        Ok(())
+    }
+
     /// A VM for a port, plugged in where it is bound.
     ///
     /// # Errors
@@ -181,6 +199,25 @@ impl Drop for Neutron {
 /// # Errors
 /// Anything that stops it.
 pub fn cloud(prefix: &str) -> Result<(Cloud, Neutron)> {
+    cloud_with(prefix, "")
+}
+
+/// The same, with more options of Neutron's section `[dragonflow]`, a line each.
+///
+/// # Errors
+/// Anything that stops it.
+pub fn cloud_with(prefix: &str, options: &str) -> Result<(Cloud, Neutron)> {
+    let (cloud, controller) = hosts(prefix)?;
+    let mut neutron = Neutron::start(&cloud, &controller, options)?;
+    neutron.wait_chassis(2)?;
+    Ok((cloud, neutron))
+}
+
+/// Two hypervisors, and a controller; the URL where Neutron reaches it.
+///
+/// # Errors
+/// Anything that stops it.
+pub fn hosts(prefix: &str) -> Result<(Cloud, String)> {
     let mut cloud = Cloud::build(prefix, json!({"chassis": [{"id": "hv1"}, {"id": "hv2"}]}))?;
     for host in cloud.hosts.values() {
         host.ensure_br_int()?;
@@ -189,13 +226,7 @@ pub fn cloud(prefix: &str) -> Result<(Cloud, Neutron)> {
     cloud.start_controller()?;
     cloud.apply()?;
     cloud.wait_healthy()?;
-    let mut neutron = Neutron::start(&cloud, &controller)?;
-    wait_for("two chassis among the agents", PATIENCE, || {
-        let agents = neutron.sdk("agents", json!({}))?;
-        let alive = |agent: &&Value| agent["is_alive"] == true;
-        Ok(agents.as_array().is_some_and(|agents| agents.iter().filter(alive).count() == 2))
-    })?;
-    Ok((cloud, neutron))
+    Ok((cloud, controller))
 }
 
 /// The directory of builds, which also holds what tests may make anew.
@@ -203,7 +234,16 @@ fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
 }
 
-fn venv() -> Result<PathBuf> {
+/// Where databases are kept that every test begins with.
+pub fn cache() -> PathBuf {
+    target().join("neutron-cache")
+}
+
+/// The Python environment with Neutron.
+///
+/// # Errors
+/// It was not made.
+pub fn venv() -> Result<PathBuf> {
     let venv = std::env::var_os(VENV).map_or_else(|| target().join("neutron-venv"), PathBuf::from);
     if !venv.join("bin/uwsgi").is_file() {
         bail!("no Neutron in {}: run `cargo xtask setup`, or name another by {VENV}", venv.display());

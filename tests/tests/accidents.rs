@@ -146,6 +146,48 @@ fn wrong_certificates_are_told_and_right_ones_help() -> Result<()> {
     rig.expect_healthy()
 }
 
+/// From another host: by https, with a token, and with an authority that is believed; and nothing less will do.
+#[test]
+fn the_command_line_goes_through_tls_with_a_token() -> Result<()> {
+    let mut cloud = Cloud::build("atls", topology())?;
+    let server = cloud.listen_https()?;
+    cloud.start_controller()?;
+    let file = |name: &str| Ok::<_, anyhow::Error>(cloud.pki()?.path(name).display().to_string());
+    let (tokens, ca, other) = (file("tokens")?, file("ca.pem")?, file("other-ca.pem")?);
+    let wrong = cloud.lab().dir().join("wrong-token");
+    fs::write(&wrong, "a-token-that-is-none-0000\n")?;
+    let wrong = wrong.display().to_string();
+
+    let remote = |flags: &[&str]| -> Result<Output> {
+        let mut command = Command::new(dragonflow()?);
+        command.args(["--server", &server]).args(flags).args(["get", "networks"]);
+        command.output().context("run dragonflow")
+    };
+    let good = remote(&["--ca-file", &ca, "--token-file", &tokens])?;
+    ensure!(good.status.success(), "{}", text(&good));
+    ensure!(text(&good) == "no networks\n", "{}", text(&good));
+    let expect = |flags: &[&str], code: i32, words: &str| -> Result<()> {
+        let ran = remote(flags)?;
+        ensure!(ran.status.code() == Some(code) && text(&ran).contains(words), "{flags:?}: {}", text(&ran));
+        Ok(())
+    };
+    expect(&["--ca-file", &ca], 1, "no valid token")?;
+    expect(&["--ca-file", &ca, "--token-file", &wrong], 1, "no valid token")?;
+    expect(&["--ca-file", &other, "--token-file", &tokens], 4, "--ca-file")?;
+    expect(&["--token-file", &tokens], 4, "--ca-file")?;
+    expect(&["--ca-file", &tokens, "--token-file", &tokens], 2, "no certificate of an authority in")?;
+    expect(&["--ca-file", &ca, "--client-cert", &ca], 2, "--client-key")?;
+
+    let mut command = Command::new(dragonflow()?);
+    command
+        .env("DRAGONFLOW_SERVER", &server)
+        .env("DRAGONFLOW_CA_FILE", &ca)
+        .env("DRAGONFLOW_TOKEN_FILE", &tokens);
+    let by_environment = command.args(["status", "-o", "json"]).output()?;
+    ensure!(text(&by_environment).starts_with('{'), "{}", text(&by_environment));
+    Ok(())
+}
+
 #[test]
 fn an_unreachable_open_vswitch_is_told_and_waited_for() -> Result<()> {
     let mut rig = Alone::new("accfar")?;

@@ -19,7 +19,7 @@ pub(crate) struct Options {
     #[arg(long)]
     long: bool,
     /// Only one: push, start, first-packet, restart or idle on whole systems; codec or compile by criterion; fib;
-    /// fast-path
+    /// fast-path; neutron or neutron-outage, which run only when they are named
     only: Option<String>,
     /// A directory with real routing tables (full2025-v4.txt.xz, full2025-v6.txt.xz), for fib
     #[arg(long)]
@@ -34,6 +34,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if only == Some("fib") {
         return Ok(ExitCode::SUCCESS);
+    }
+    if only.is_some_and(|only| only.starts_with("neutron")) {
+        setup::neutron()?;
     }
     println!("bench: building");
     // The controller's binary is what the measurements start.

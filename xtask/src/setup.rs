@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::shell::{self, cargo, is_root, on_path};
 
 /// Debian packages, and what needs them.
-const PACKAGES: [(&str, &str); 16] = [
+const PACKAGES: [(&str, &str); 18] = [
     ("openvswitch-switch", "the switch (its service is not started)"),
     ("iproute2", "network namespaces"),
     ("iputils-ping", "ping inside VMs"),
@@ -28,6 +28,8 @@ const PACKAGES: [(&str, &str); 16] = [
     ("mariadb-server", "the database of Neutron (its service is not started)"),
     ("python3-venv", "Neutron"),
     ("python3-dev", "building uwsgi"),
+    ("curl", "the DevStack plugin"),
+    ("shellcheck", "reading the DevStack plugin"),
 ];
 
 #[derive(clap::Args)]

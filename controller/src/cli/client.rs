@@ -1,17 +1,19 @@
-//! Talking to the controller: one HTTP request a connection, over a unix socket or TCP.
+//! Talking to the controller: one HTTP request a connection, over a unix socket, TCP or TLS.
 
-use super::CliError;
+use super::{CliError, access::Secrets};
 use crate::northbound::ErrorBody;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use std::{fmt, io, path::PathBuf, str::FromStr};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::TlsConnector;
 
 /// Where a controller listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +22,13 @@ pub(super) enum Server {
     Unix(PathBuf),
     /// `http://HOST:PORT`; host and port as one.
     Http(String),
+    /// `https://HOST:PORT`, the same by TLS.
+    Https(String),
 }
 
 /// Text that names no server.
 #[derive(Debug, thiserror::Error)]
-#[error("want unix:PATH or http://ADDRESS:PORT")]
+#[error("want unix:PATH, http://ADDRESS:PORT or https://ADDRESS:PORT")]
 pub(super) struct ServerError;
 
 impl FromStr for Server {
@@ -34,9 +38,14 @@ impl FromStr for Server {
         if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
             return Ok(Self::Unix(path.into()));
         }
-        let host = text.strip_prefix("http://").map(|host| host.trim_end_matches('/'));
-        let legal = |host: &&str| host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        host.filter(legal).map(|host| Self::Http(host.to_owned())).ok_or(ServerError)
+        let (scheme, host) = text.split_once("://").ok_or(ServerError)?;
+        let host = host.trim_end_matches('/');
+        let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        match (scheme, port) {
+            ("http", Some(_)) => Ok(Self::Http(host.to_owned())),
+            ("https", Some(_)) => Ok(Self::Https(host.to_owned())),
+            _ => Err(ServerError),
+        }
     }
 }
 
@@ -45,6 +54,7 @@ impl fmt::Display for Server {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Http(host) => write!(f, "http://{host}"),
+            Self::Https(host) => write!(f, "https://{host}"),
         }
     }
 }
@@ -53,11 +63,12 @@ impl fmt::Display for Server {
 #[derive(Debug)]
 pub(super) struct Client {
     server: Server,
+    secrets: Secrets,
 }
 
 impl Client {
-    pub(super) const fn new(server: Server) -> Self {
-        Self { server }
+    pub(super) const fn new(server: Server, secrets: Secrets) -> Self {
+        Self { server, secrets }
     }
 
     /// Gets and reads an answer.
@@ -92,28 +103,40 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Incoming, CliError> {
-        let unreachable = |source| CliError::Unreachable { server: self.server.clone(), source };
-        let (host, stream): (&str, Box<dyn Stream>) = match &self.server {
-            Server::Unix(path) => {
-                ("localhost", Box::new(UnixStream::connect(path).await.map_err(unreachable)?))
-            }
-            Server::Http(host) => (host, Box::new(TcpStream::connect(host).await.map_err(unreachable)?)),
-        };
+        let (host, stream) = self.connect().await?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.lost(e))?;
         // Ends with the answer, or with the program.
         tokio::spawn(connection);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, host)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|e| self.not_ours(e))?;
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(token) = self.secrets.bearer() {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        let request = request.body(Full::new(body)).map_err(|e| self.not_ours(e))?;
         let response = sender.send_request(request).await.map_err(|e| self.lost(e))?;
         let status = response.status();
         let body = response.into_body();
         if status.is_success() { Ok(body) } else { Err(self.refusal(status, body).await) }
+    }
+
+    async fn connect(&self) -> Result<(&str, Box<dyn Stream>), CliError> {
+        let unreachable = |source| CliError::Unreachable { server: self.server.clone(), source };
+        Ok(match &self.server {
+            Server::Unix(path) => {
+                ("localhost", Box::new(UnixStream::connect(path).await.map_err(unreachable)?))
+            }
+            Server::Http(host) => (host, Box::new(TcpStream::connect(host).await.map_err(unreachable)?)),
+            Server::Https(host) => {
+                let connector = TlsConnector::from(self.secrets.tls()?);
+                let name = server_name(host).ok_or_else(|| self.not_ours("its name is none for tls"))?;
+                let stream = TcpStream::connect(host).await.map_err(unreachable)?;
+                (host, Box::new(connector.connect(name, stream).await.map_err(unreachable)?))
+            }
+        })
     }
 
     async fn refusal(&self, status: StatusCode, body: Incoming) -> CliError {
@@ -128,6 +151,12 @@ impl Client {
         let body = body.collect().await.map_err(|e| self.lost(e))?.to_bytes();
         serde_json::from_slice(&body).map_err(|e| self.not_ours(e))
     }
+}
+
+/// What the certificate has to be for: the host without the port, addresses of IPv6 without brackets.
+fn server_name(host: &str) -> Option<ServerName<'static>> {
+    let name = host.rsplit_once(':')?.0.trim_start_matches('[').trim_end_matches(']');
+    ServerName::try_from(name.to_owned()).ok()
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -164,14 +193,35 @@ mod tests {
 
     #[test]
     fn servers_are_read_and_written() {
-        for text in ["unix:/run/dragonflow/api.sock", "http://127.0.0.1:8642", "http://[::1]:80"] {
+        for text in [
+            "unix:/run/dragonflow/api.sock",
+            "http://127.0.0.1:8642",
+            "http://[::1]:80",
+            "https://cloud.example:8642",
+        ] {
             assert_eq!(text.parse::<Server>().unwrap().to_string(), text);
         }
         assert_eq!("http://localhost:1/".parse::<Server>().unwrap(), Server::Http("localhost:1".into()));
-        for text in
-            ["", "unix:", "/run/x", "http://", "http://host", "https://127.0.0.1:1", "http://host:port"]
-        {
+        for text in [
+            "",
+            "unix:",
+            "/run/x",
+            "http://",
+            "http://host",
+            "https://127.0.0.1",
+            "http://host:port",
+            "ftp://h:1",
+        ] {
             assert!(text.parse::<Server>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn certificates_are_for_hosts_without_ports() {
+        let name = |host| server_name(host).map(|name| name.to_str().into_owned());
+        assert_eq!(name("cloud.example:8642").as_deref(), Some("cloud.example"));
+        assert_eq!(name("[2001:db8::1]:8642").as_deref(), Some("2001:db8::1"));
+        assert_eq!(name("192.0.2.1:8642").as_deref(), Some("192.0.2.1"));
+        assert_eq!(name("no host:1"), None);
     }
 }

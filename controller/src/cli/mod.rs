@@ -4,6 +4,7 @@
 //! healthy (`status`), not in time (`apply --wait`), or tables differ or must not go live (`table`); 4 the controller
 //! cannot be reached.
 
+mod access;
 mod apply;
 mod client;
 mod config;
@@ -19,6 +20,7 @@ mod wait;
 use crate::{
     model::{Kind, Revision, topology::TopologyError},
     northbound::{ErrorBody, with_sources},
+    southbound::openflow::TlsError,
 };
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use client::{Client, Server};
@@ -32,9 +34,11 @@ use std::{
 #[derive(Debug, Parser)]
 #[command(name = "dragonflow", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 struct Cli {
-    /// Where the controller listens: unix:PATH or http://ADDRESS:PORT.
+    /// Where the controller listens: unix:PATH, http://ADDRESS:PORT or https://ADDRESS:PORT.
     #[arg(long, global = true, env = "DRAGONFLOW_SERVER", default_value = "unix:/run/dragonflow/api.sock")]
     server: Server,
+    #[command(flatten)]
+    access: access::Access,
     #[command(subcommand)]
     command: Command,
 }
@@ -96,6 +100,8 @@ enum CliError {
     Topology { name: String, source: TopologyError },
     #[error("{name}")]
     Image { name: String, source: fib::LoadError },
+    #[error("no tls with the controller")]
+    Tls(#[from] TlsError),
     #[error("cannot read {name}")]
     Read { name: String, source: io::Error },
     #[error("{error}")]
@@ -112,7 +118,7 @@ impl CliError {
     const fn code(&self) -> u8 {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => 4,
-            Self::Usage { .. } => 2,
+            Self::Usage { .. } | Self::Tls(_) => 2,
             Self::NotInTime { .. } => 3,
             _ => 1,
         }
@@ -123,6 +129,9 @@ impl CliError {
             Self::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "you may not open its socket: run this as root or as a member of the socket's group".into()
             }
+            Self::Unreachable { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                "--ca-file names who may sign for the controller, --client-cert what it may ask for".into()
+            }
             Self::Unreachable { .. } | Self::Lost { .. } => {
                 "is it running? try `systemctl status dragonflow`, or name another with --server".into()
             }
@@ -132,6 +141,7 @@ impl CliError {
                 "correct the file; examples/two-tenants.yaml shows every kind of object".into()
             }
             Self::Image { .. } => "is it the file of an image, whole, and written by this version?".into(),
+            Self::Tls(_) => "check --ca-file, --client-cert and --client-key: PEM, all of them".into(),
             Self::Read { .. } => "check the name, or give - to read standard input".into(),
             Self::Usage { hint, .. } | Self::Daemon { hint, .. } => hint.clone(),
             Self::NotInTime { .. } => {
@@ -190,7 +200,8 @@ fn run(cli: Cli) -> Result<Done, CliError> {
         }
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(ask(command, &Client::new(cli.server), &mut out))
+            let client = Client::new(cli.server, cli.access.secrets()?);
+            runtime.block_on(ask(command, &client, &mut out))
         }
     }
 }

@@ -36,7 +36,8 @@ class Client:
         if options.client_cert:
             self._session.cert = (options.client_cert, options.client_key)
         if options.token_file:
-            self._session.headers['Authorization'] = f'Bearer {_token(options.token_file)}'
+            # Read for each request: a new token needs no restart.
+            self._session.auth = lambda request: _with_token(request, options.token_file)
 
     def hello(self):
         return self._ask('GET', '/v1/hello')
@@ -76,12 +77,14 @@ class Client:
             raise Unreachable(f'{method} {path}: {error}') from error
 
 
-def _token(path):
+def _with_token(request, path):
     try:
         with open(path, encoding='utf-8') as file:
-            return file.readline().strip()
+            token = file.readline().strip()
     except OSError as error:
         raise Unreachable(f'token file {path}: {error.strerror}') from error
+    request.headers['Authorization'] = f'Bearer {token}'
+    return request
 
 
 def _error(answer):

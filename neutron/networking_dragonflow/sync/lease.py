@@ -95,7 +95,7 @@ class Lease:
         row = _read()
         if row is None:
             _create()
-            return False
+            row = _read()
         seen = (row.holder, row.epoch, row.beat)
         if seen != self._seen:
             self._seen, self._seen_at = seen, self._clock()

@@ -28,17 +28,22 @@ class Pusher:
         self.refused = {}
         #: The controller that was written to last.
         self.instance = None
+        #: Whether the journal may hold more than the next call of `drain` sends.
+        self.is_behind = True
 
     def drain(self):
         """Sends the next changes; the keys of what was looked at, empty if there was nothing."""
+        self.is_behind = True
         rows = read_rows(self._batch_size)
         if not rows:
+            self.is_behind = False
             return set()
         keys = {(kind, object_id) for _seq, kind, object_id in rows}
         keys |= self.push(keys | set(self.refused))
         # Exactly those rows: one with a smaller number may be committed only now.
         delete_rows([seq for seq, _kind, _object_id in rows])
         self._metrics.add('journal_rows', len(rows))
+        self.is_behind = len(rows) == self._batch_size
         return keys
 
     def push(self, keys):
@@ -114,8 +119,10 @@ def delete_rows(numbers):
 
 @db_api.retry_db_errors
 def _delete_rows(numbers):
+    """A statement for each: for a list or a range InnoDB may look at every row, and then waits, with locks, for API calls
+    that have not committed theirs."""
+    table = models.JournalRow.__table__
     context = n_context.get_admin_context()
-    row = models.JournalRow
     with db_api.CONTEXT_WRITER.using(context):
-        context.session.execute(
-            sa.delete(row).where(row.seq.in_(numbers)).execution_options(synchronize_session=False))
+        context.session.connection().execute(
+            sa.delete(table).where(table.c.seq == sa.bindparam('number')), [{'number': number} for number in numbers])

@@ -1,10 +1,13 @@
 """What is in Neutron now, in the controller's words."""
 
+import functools
+
 from neutron_lib import constants
 from neutron_lib import context as n_context
 from neutron_lib.db import api as db_api
 from neutron_lib.plugins import constants as plugin_constants
 from neutron_lib.plugins import directory
+from oslo_log import log
 import sqlalchemy as sa
 
 from neutron.db.models import address_group
@@ -14,6 +17,8 @@ from neutron.db import models_v2
 
 from networking_dragonflow import journal
 from networking_dragonflow import translate
+
+LOG = log.getLogger(__name__)
 
 #: Every kind that is mirrored, in the order in which a batch has them, and the table that lists its objects.
 TABLES = {
@@ -41,10 +46,19 @@ class Source:
             return list(context.session.execute(sa.select(column).order_by(column)).scalars())
 
     def specs(self, kind, ids):
-        """The objects that there are of these, by id. What the controller shall not know of is left out."""
+        """The objects that there are of these, by id. What the controller shall not know of is left out; so is, with a
+        loud word, what we cannot spell: one object must not hold up all others."""
         context = n_context.get_admin_context()
-        found = _READERS[kind](context, {'id': list(ids)})
-        return {object_id: spec for object_id, spec in found if spec is not None}
+        specs = {}
+        for object_id, spell in _READERS[kind](context, {'id': list(ids)}):
+            try:
+                spec = spell()
+            except (AttributeError, KeyError, TypeError, ValueError):
+                LOG.exception('%s %s cannot be told to the controller', kind, object_id)
+                continue
+            if spec is not None:
+                specs[object_id] = spec
+        return specs
 
     def routers_of(self, ports):
         """The routers that these ports are part of: a change of the port is one of the router."""
@@ -55,16 +69,21 @@ class Source:
             return {router for router in context.session.execute(query).scalars() if router}
 
 
+# Readers give ids, and what spells the object.
+
 def _networks(context, filters):
-    return ((net['id'], translate.network(net)) for net in directory.get_plugin().get_networks(context, filters))
+    for net in directory.get_plugin().get_networks(context, filters):
+        yield net['id'], functools.partial(translate.network, net)
 
 
 def _subnets(context, filters):
-    return ((sub['id'], translate.subnet(sub)) for sub in directory.get_plugin().get_subnets(context, filters))
+    for subnet in directory.get_plugin().get_subnets(context, filters):
+        yield subnet['id'], functools.partial(translate.subnet, subnet)
 
 
 def _ports(context, filters):
-    return ((port['id'], translate.port(port)) for port in directory.get_plugin().get_ports(context, filters))
+    for port in directory.get_plugin().get_ports(context, filters):
+        yield port['id'], functools.partial(translate.port, port)
 
 
 def _routers(context, filters):
@@ -76,25 +95,26 @@ def _routers(context, filters):
     for port in directory.get_plugin().get_ports(context, interfaces):
         legs.setdefault(port['device_id'], []).append(port)
     for router in l3_plugin.get_routers(context, filters):
-        yield router['id'], translate.router(router, legs.get(router['id'], ()))
+        yield router['id'], functools.partial(translate.router, router, legs.get(router['id'], ()))
 
 
 def _floating_ips(context, filters):
     l3_plugin = directory.get_plugin(plugin_constants.L3)
-    if l3_plugin is not None:
-        for fip in l3_plugin.get_floatingips(context, filters):
-            yield fip['id'], translate.floating_ip(fip)
+    if l3_plugin is None:
+        return
+    for fip in l3_plugin.get_floatingips(context, filters):
+        yield fip['id'], functools.partial(translate.floating_ip, fip)
 
 
 def _security_groups(context, filters):
     # default_sg: do not make a default group for the project of the context.
-    groups = directory.get_plugin().get_security_groups(context, filters, default_sg=True)
-    return ((group['id'], translate.security_group(group)) for group in groups)
+    for group in directory.get_plugin().get_security_groups(context, filters, default_sg=True):
+        yield group['id'], functools.partial(translate.security_group, group)
 
 
 def _address_groups(context, filters):
-    groups = directory.get_plugin().get_address_groups(context, filters)
-    return ((group['id'], translate.address_group(group)) for group in groups)
+    for group in directory.get_plugin().get_address_groups(context, filters):
+        yield group['id'], functools.partial(translate.address_group, group)
 
 
 _READERS = {

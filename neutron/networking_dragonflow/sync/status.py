@@ -41,10 +41,12 @@ class Status:
         """Asks, waits for news up to `wait` seconds, and tells Neutron."""
         answer = client.states(self.cursor, self.instance, wait)
         if answer['full']:
-            self._ports, self._routers = {}, {}
+            self._chassis, self._ports, self._routers = {}, {}, {}
         self._ports.update((port['id'], port) for port in answer['ports'])
         self._routers.update((router['id'], set(router['subnets'])) for router in answer['routers'])
         context = n_context.get_admin_context()
+        if answer['full']:
+            agents.bury_all_but(directory.get_plugin(), context, {chassis['id'] for chassis in answer['chassis']})
         self._tell_chassis(context, answer['chassis'])
         self._tell_ports(context, [port['id'] for port in answer['ports']])
         self._tell_routers(context, [router['id'] for router in answer['routers']])

@@ -22,6 +22,10 @@ LOG = log.getLogger(__name__)
 FIRST_PAUSE = 0.1
 
 
+class LeaseLost(Exception):
+    """Another may lead: nothing is sent any more."""
+
+
 class SyncWorker(worker.BaseWorker):
     """Runs three loops, each in its thread: the lease, changes to the controller, and its states back."""
 
@@ -66,6 +70,8 @@ class Mirror:
         #: The controller that the states are of: another one than was written to must be written anew.
         self._instance = None
         self._status = None
+        #: What fails now, and was said once.
+        self._failing = set()
         if self._options.metrics_listen:
             self._metrics.serve(self._options.metrics_listen)
 
@@ -108,26 +114,32 @@ class Mirror:
             LOG.warning('%s: %s', what, fenced)
             self._lease.raise_epoch(fenced.current)
         except n_client.Unreachable as error:
-            self._note_failure('%s: the controller does not answer: %s', what, error)
+            self._metrics.set('controller_up', 0)
+            self._note_failure(what, f'the controller does not answer: {error}')
+        except LeaseLost:
+            LOG.debug('%s: the lease was lost', what)
         except db_exc.DBError as error:
-            self._note_failure('%s: the database does not answer: %s', what, type(error).__name__)
+            self._note_failure(what, f'the database does not answer: {type(error).__name__}')
         except Exception:
             LOG.exception('%s failed', what)
             self._metrics.add('errors')
         else:
-            self._metrics.set('controller_up', 1)
+            if what in self._failing:
+                LOG.info('%s: going on', what)
+                self._failing.discard(what)
             return True
         return False
 
-    def _note_failure(self, text, *args):
-        LOG.warning(text, *args)
-        self._metrics.set('controller_up', 0)
+    def _note_failure(self, what, why):
+        """Tells the first time, not with every attempt."""
+        LOG.log(log.DEBUG if what in self._failing else log.WARNING, '%s: %s', what, why)
+        self._failing.add(what)
         self._metrics.add('errors')
 
     def _epoch(self):
         epoch = self._lease.epoch
         if epoch is None or self._lease.lost.is_set():
-            raise n_client.Unreachable('the lease is lost')
+            raise LeaseLost()
         return epoch
 
     def _new_journal_turn(self):
@@ -138,8 +150,10 @@ class Mirror:
 
         def turn():
             nonlocal due
-            restarted = self._instance not in (None, pusher.instance)
-            if due is None or restarted or time.monotonic() >= due:
+            if self._instance not in (None, pusher.instance):
+                pusher.instance, due = self._instance, None
+            # First what changed, which is little; then a look at everything.
+            if not pusher.is_behind and (due is None or time.monotonic() >= due):
                 # Claims the controller for our epoch, and learns who it is.
                 pusher.write([], [])
                 difference, pusher.instance = reconcile.reconcile(client, self._source, size, pusher)
@@ -152,9 +166,9 @@ class Mirror:
             keys = pusher.drain()
             if pusher.instance != before:
                 due = None
-            elif keys:
+            if keys:
                 self._tell_again(keys)
-            else:
+            elif due is not None:
                 self._stop.wait(self._options.poll_interval)
 
         return turn
@@ -171,6 +185,7 @@ class Mirror:
 
         def turn():
             status.poll(client, max(1, self._options.report_interval // 2))
+            self._metrics.set('controller_up', 1)
             self._instance = status.instance
 
         return turn

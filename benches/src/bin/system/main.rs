@@ -2,6 +2,7 @@
 
 mod first_packet;
 mod idle;
+mod neutron;
 mod push;
 mod restart;
 mod rig;
@@ -11,7 +12,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
-/// Measures Dragonflow and its peers side by side; everything without a subcommand. Run by `cargo xtask bench`.
+/// Measures Dragonflow and its peers side by side; everything but Neutron without a subcommand. Run by `cargo xtask bench`.
 #[derive(Debug, Parser)]
 #[command(name = "system")]
 struct Cli {
@@ -47,6 +48,10 @@ enum What {
     Restart,
     /// What a controller costs that has nothing to do, and what one port more costs
     Idle,
+    /// A real Neutron: change to first packet, and API calls beside those with an in-tree driver
+    Neutron,
+    /// A real Neutron that changes while the controller is dead
+    NeutronOutage,
 }
 
 type Measurement = fn(&Options) -> Result<()>;
@@ -80,6 +85,8 @@ fn run(cli: &Cli) -> Result<()> {
         Some(What::FirstPacket) => first_packet::run,
         Some(What::Restart) => restart::run,
         Some(What::Idle) => idle::run,
+        Some(What::Neutron) => neutron::run,
+        Some(What::NeutronOutage) => neutron::run_outage,
     };
     chosen(&cli.options)
 }

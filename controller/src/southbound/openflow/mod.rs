@@ -17,4 +17,4 @@ mod tls;
 pub use endpoint::{AddrError, DEFAULT_PORT, DialAddr, Incoming, ListenAddr, ListenError, Listener, Stream};
 pub use session::{Session, SessionEnd, open};
 pub use switch::{ApplyError, Dump, Refusal, RefusalReason, RefusedMeter, Switch, SwitchError, SwitchEvent};
-pub use tls::{TlsError, TlsFiles, server_config};
+pub use tls::{TlsError, TlsFiles, client_config, server_config};

@@ -1,7 +1,7 @@
 //! TLS as Open vSwitch wants it: both sides show a certificate, and both were signed by an authority the other knows.
 
 use rustls::{
-    RootCertStore, ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
@@ -89,31 +89,58 @@ pub fn server_config(
         Some(authorities) => verifier(authorities, &provider)?,
         None => WebPkiClientVerifier::no_client_auth(),
     };
-    let key = PrivateKeyDer::from_pem_file(private_key)
-        .map_err(|source| unreadable("private key", private_key, source))?;
-    let chain = certificates("certificate", certificate)?;
+    let (key, chain) = identity(private_key, certificate)?;
     ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_client_cert_verifier(verifier).with_single_cert(chain, key))
-        .map_err(|source| TlsError::Identity {
-            key: private_key.to_owned(),
-            certificate: certificate.to_owned(),
-            source,
-        })
+        .map_err(|source| useless(private_key, certificate, source))
+}
+
+/// What a client of such a listener needs: whom to believe, and key and certificate if it has to show who it is.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn client_config(ca_certificate: &Path, own: Option<(&Path, &Path)>) -> Result<ClientConfig, TlsError> {
+    let roots = roots(ca_certificate)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|err| TlsError::Authority { path: ca_certificate.to_owned(), why: err.to_string() })?
+        .with_root_certificates(roots);
+    let Some((private_key, certificate)) = own else { return Ok(config.with_no_client_auth()) };
+    let (key, chain) = identity(private_key, certificate)?;
+    config.with_client_auth_cert(chain, key).map_err(|source| useless(private_key, certificate, source))
+}
+
+type Identity = (PrivateKeyDer<'static>, Vec<CertificateDer<'static>>);
+
+fn identity(private_key: &Path, certificate: &Path) -> Result<Identity, TlsError> {
+    let key = PrivateKeyDer::from_pem_file(private_key)
+        .map_err(|source| unreadable("private key", private_key, source))?;
+    Ok((key, certificates("certificate", certificate)?))
+}
+
+fn useless(private_key: &Path, certificate: &Path, source: rustls::Error) -> TlsError {
+    TlsError::Identity { key: private_key.to_owned(), certificate: certificate.to_owned(), source }
 }
 
 fn verifier(
     authorities: &Path,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let authority = |why: String| TlsError::Authority { path: authorities.to_owned(), why };
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("certificate of an authority", authorities)? {
-        roots.add(certificate).map_err(|err| authority(err.to_string()))?;
-    }
+    let roots = roots(authorities)?;
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
-        .map_err(|err| authority(err.to_string()))
+        .map_err(|err| TlsError::Authority { path: authorities.to_owned(), why: err.to_string() })
+}
+
+fn roots(authorities: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("certificate of an authority", authorities)? {
+        roots
+            .add(certificate)
+            .map_err(|err| TlsError::Authority { path: authorities.to_owned(), why: err.to_string() })?;
+    }
+    Ok(roots)
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -2,11 +2,11 @@
 
     python -m networking_dragonflow.tests.cloud.overhead DIRECTORY [ROUNDS [CACHE]]
 
-There is no controller: the journal is written all the same.
+There is no controller: the journal is written all the same. Prints, as JSON, the seconds of every call with either.
 """
 
+import json
 import pathlib
-import statistics
 import sys
 import time
 
@@ -14,7 +14,8 @@ import requests
 
 from networking_dragonflow.tests.cloud import processes
 
-DRIVERS = ('logger', 'dragonflow')
+#: Mechanism driver, and the service plugin that goes with it.
+SERVICES = {'logger': '', 'dragonflow': 'dragonflow_router'}
 
 
 class Peer:
@@ -25,10 +26,8 @@ class Peer:
         self.directory.mkdir(parents=True)
         self.database = processes.MariaDb(self.directory, cache)
         self.database.start()
-        self.neutron = processes.Neutron(self.directory, self.database.url, 'http://127.0.0.1:1', driver, 1)
-        if driver == 'logger':
-            conf = self.directory / 'neutron.conf'
-            conf.write_text(conf.read_text().replace('service_plugins = dragonflow_router', 'service_plugins ='))
+        self.neutron = processes.Neutron(self.directory, self.database.url, 'http://127.0.0.1:1', 1)
+        self.neutron.configure(driver, SERVICES[driver])
         self.neutron.start_api()
         self.times = {}
         network = self.call('POST', 'networks', {'network': {'name': 'n'}})['network']
@@ -64,7 +63,7 @@ def main():
     cache = sys.argv[3] if len(sys.argv) > 3 else None
     peers = []
     try:
-        peers = [Peer(directory, driver, cache) for driver in DRIVERS]
+        peers = [Peer(directory, driver, cache) for driver in SERVICES]
         for _warm in range(10):
             for peer in peers:
                 peer.round()
@@ -74,19 +73,10 @@ def main():
             # Who begins changes, so that neither always runs after the other.
             for peer in peers if number % 2 else reversed(peers):
                 peer.round()
-        report(*peers)
+        print(json.dumps({name: [peer.times[name] for peer in peers] for name in peers[0].times}))
     finally:
         for peer in peers:
             peer.close()
-
-
-def report(logger, ours):
-    sums = [0.0, 0.0]
-    for name in logger.times:
-        medians = [statistics.median(peer.times[name]) * 1000 for peer in (logger, ours)]
-        sums = [total + median for total, median in zip(sums, medians)]
-        print(f'{name:20} logger {medians[0]:7.1f} ms  dragonflow {medians[1]:7.1f} ms  x{medians[1] / medians[0]:.3f}')
-    print(f'{"sum of medians":20} logger {sums[0]:7.1f} ms  dragonflow {sums[1]:7.1f} ms  x{sums[1] / sums[0]:.3f}')
 
 
 if __name__ == '__main__':

@@ -139,16 +139,22 @@ def _server():
 class Neutron:
     """The API under uwsgi, and workers, with one configuration."""
 
-    def __init__(self, directory, database_url, controller_url, drivers='dragonflow', workers_of_api=2, options=''):
+    def __init__(self, directory, database_url, controller_url, workers_of_api=2, options=''):
         self.directory = pathlib.Path(directory)
         self.workers_of_api = workers_of_api
         self.port = free_port()
         self.api = None
         self.workers = {}
+        self._database_url = database_url
+        self._dragonflow = f'controller_url = {controller_url}\n{options}'
+        self.configure('dragonflow', 'dragonflow_router')
+
+    def configure(self, drivers, services):
+        """Writes the configuration, for what is started from now on."""
         (self.directory / 'neutron.conf').write_text(f'''
 [DEFAULT]
 core_plugin = ml2
-service_plugins = dragonflow_router
+service_plugins = {services}
 auth_strategy = noauth
 transport_url = fake://
 api_paste_config = {BIN.parent / 'etc/neutron/api-paste.ini'}
@@ -162,7 +168,7 @@ lock_path = {self.directory}
 [oslo_messaging_notifications]
 driver = noop
 [database]
-connection = {database_url}
+connection = {self._database_url}
 max_retries = -1
 [quotas]
 default_quota = -1
@@ -174,8 +180,7 @@ quota_floatingip = -1
 quota_security_group = -1
 quota_security_group_rule = -1
 [dragonflow]
-controller_url = {controller_url}
-{options}
+{self._dragonflow}
 ''')
         (self.directory / 'ml2_conf.ini').write_text(f'''
 [ml2]

@@ -18,6 +18,7 @@ import warnings
 
 import openstack
 from openstack import resource
+import pymysql
 import requests
 
 from networking_dragonflow.tests.cloud import processes
@@ -32,6 +33,7 @@ class Stack:
         self._database.start()
         self._neutron = processes.Neutron(directory, self._database.url, controller_url, options=options)
         self._sdk = None
+        self._open = None
 
     def start_api(self):
         self._neutron.start_api()
@@ -40,6 +42,19 @@ class Stack:
 
     def start_worker(self, name):
         self._neutron.start_worker(name)
+
+    def configure(self, drivers, services):
+        self._neutron.configure(drivers, services)
+
+    def add_ovs_agent(self, host):
+        """The row of an agent of ML2/OVS, as it reports itself."""
+        configurations = json.dumps({'tunnel_types': ['vxlan'], 'bridge_mappings': {}, 'datapath_type': 'netdev'})
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                'INSERT INTO agents (id, agent_type, `binary`, topic, host, admin_state_up, created_at, started_at,'
+                " heartbeat_timestamp, configurations) VALUES (UUID(), 'Open vSwitch agent', 'neutron-openvswitch-agent',"
+                " 'N/A', %s, 1, UTC_TIMESTAMP(), UTC_TIMESTAMP(), UTC_TIMESTAMP(), %s)", (host, configurations))
+            connection.commit()
 
     def kill_api(self):
         self._neutron.kill_api()
@@ -59,8 +74,8 @@ class Stack:
         for thread in busy:
             thread.join()
 
-    def kill_pid(self, pid):
-        os.kill(pid, signal.SIGKILL)
+    def signal(self, pid, name):
+        os.kill(pid, signal.Signals[name])
 
     def standby(self):
         """Whether every worker has said who it is: only then one of them can follow the leader."""
@@ -92,6 +107,16 @@ class Stack:
         """How many changes wait."""
         return self._query('SELECT COUNT(*) FROM dragonflow_journal')[0][0]
 
+    def begin_row(self):
+        """A row of the journal in a transaction that stays open until `end_row`, as that of an API call that takes long."""
+        self._open = self._connect()
+        with self._open.cursor() as cursor:
+            cursor.execute("INSERT INTO dragonflow_journal (kind, object_id) VALUES ('network', 'none')")
+
+    def end_row(self):
+        self._open.commit()
+        self._open.close()
+
     def sdk(self, call, args):
         answer = getattr(self._sdk.network, call)(**args)
         if isinstance(answer, resource.Resource):
@@ -107,25 +132,22 @@ class Stack:
             raise RuntimeError(f'{path}: {answer.status_code} {answer.text[:500]}')
         return answer.json()
 
-    def timed(self, calls):
-        """Does several calls, pairs of name and arguments; seconds of each."""
-        times = []
-        for call, args in calls:
-            start = time.monotonic()
-            self.sdk(call, args)
-            times.append(time.monotonic() - start)
-        return times
+    def post_all(self, path, bodies):
+        """`post` for each body, one after the other."""
+        for body in bodies:
+            self.post(path, body)
 
     def close(self):
         self._neutron.kill()
         self._database.kill()
 
     def _query(self, sql):
-        import pymysql
-        with pymysql.connect(host='127.0.0.1', port=self._database.port, user='root', database='neutron') as connection:
-            with connection.cursor() as cursor:
-                cursor.execute(sql)
-                return cursor.fetchall()
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    def _connect(self):
+        return pymysql.connect(host='127.0.0.1', port=self._database.port, user='root', database='neutron')
 
 
 def _post(url, body):

@@ -13,7 +13,7 @@ REPOSITORY = pathlib.Path(__file__).parents[4]
 class AgentsTest(unittest.TestCase):
 
     def test_a_chassis_reaches_what_it_says(self):
-        here = agents.row({'id': 'hv1', 'tunnels': True, 'bridge_mappings': {'physnet1': 'br-ex'}})['configurations']
+        here = agents.row({'id': 'hv1', 'alive': True, 'tunnels': True, 'bridge_mappings': {'physnet1': 'br-ex'}})['configurations']
         for kind in ('vxlan', 'gre', 'geneve'):
             self.assertTrue(agents.reaches(here, {'network_type': kind, 'physical_network': None}))
         for kind in ('vlan', 'flat'):
@@ -22,15 +22,17 @@ class AgentsTest(unittest.TestCase):
         self.assertFalse(agents.reaches(here, {'network_type': 'local', 'physical_network': None}))
 
     def test_a_chassis_without_an_address_carries_no_tunnels(self):
-        here = agents.row({'id': 'hv1', 'tunnels': False, 'bridge_mappings': {}})['configurations']
+        here = agents.row({'id': 'hv1', 'alive': True, 'tunnels': False, 'bridge_mappings': {}})['configurations']
         self.assertFalse(agents.reaches(here, {'network_type': 'vxlan', 'physical_network': None}))
 
-    def test_only_the_living_count(self):
-        row = {'alive': True, 'admin_state_up': True, 'configurations': {'a': 1}}
-        self.assertEqual(agents.alive([row]), {'a': 1})
-        self.assertIsNone(agents.alive([]))
-        self.assertIsNone(agents.alive([{**row, 'alive': False}]))
-        self.assertIsNone(agents.alive([{**row, 'admin_state_up': False}]))
+    def test_what_the_controller_said_last_counts(self):
+        configuration = agents.row({'id': 'hv1', 'alive': True, 'tunnels': True, 'bridge_mappings': {}})['configurations']
+        # Not heard of for long: the controller is away, but nobody said that the chassis is.
+        row = {'alive': False, 'admin_state_up': True, 'configurations': configuration}
+        self.assertEqual(agents.connected([row]), configuration)
+        self.assertIsNone(agents.connected([]))
+        self.assertIsNone(agents.connected([{**row, 'configurations': {**configuration, 'connected': False}}]))
+        self.assertIsNone(agents.connected([{**row, 'admin_state_up': False}]))
 
 
 # In a process of its own: Neutron's test base may have replaced threads and sockets in this one.
@@ -60,6 +62,7 @@ class MetricsTest(unittest.TestCase):
 
 class DevStackTest(unittest.TestCase):
 
-    def test_the_plugin_is_shell(self):
-        for name in ('plugin.sh', 'settings'):
-            subprocess.run(['bash', '-n', str(REPOSITORY / 'devstack' / name)], check=True)
+    def test_shellcheck_finds_nothing(self):
+        files = [str(REPOSITORY / 'devstack' / name) for name in ('plugin.sh', 'settings')]
+        done = subprocess.run(['shellcheck', '--shell=bash', *files], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (0, ''))

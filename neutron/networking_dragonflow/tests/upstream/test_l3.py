@@ -6,14 +6,13 @@ from neutron.tests.unit.extensions import test_extraroute
 from neutron.tests.unit.extensions import test_l3
 from neutron.tests.unit.extensions import test_l3_ext_gw_mode
 
-from networking_dragonflow.db import models  # noqa: F401 - the fixture makes tables of what is imported
-from networking_dragonflow.tests.upstream import skips
+from networking_dragonflow.tests.upstream import ours
 
 CORE = 'neutron.tests.unit.extensions.test_l3.TestNoL3NatPlugin'
-SERVICES = {'l3_plugin_name': 'networking_dragonflow.l3_plugin.DragonflowL3Plugin'}
+SERVICES = {'l3_plugin_name': ours.L3_PLUGIN}
 
 
-class TestExtraRoute(skips.SkipMixin, test_l3.L3BaseForSepTests, test_l3.L3NatTestCaseBase,
+class TestExtraRoute(ours.SkipMixin, test_l3.L3BaseForSepTests, test_l3.L3NatTestCaseBase,
                      test_extraroute.ExtraRouteDBTestCaseBase):
     """All of L3, and extra routes."""
 
@@ -38,7 +37,7 @@ class TestExtraRoute(skips.SkipMixin, test_l3.L3BaseForSepTests, test_l3.L3NatTe
         super().test_floatingip_update_to_same_port_id_twice(constants.FLOATINGIP_STATUS_DOWN)
 
 
-class TestGatewayMode(skips.SkipMixin, test_l3_ext_gw_mode.ExtGwModeIntTestCase):
+class TestGatewayMode(ours.SkipMixin, test_l3_ext_gw_mode.ExtGwModeIntTestCase):
     """enable_snat."""
 
     def setUp(self):

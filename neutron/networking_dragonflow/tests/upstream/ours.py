@@ -1,4 +1,8 @@
-"""Tests of Neutron's that are not run against our classes, each with its reason."""
+"""What makes Neutron's tests ours: our classes in place of Neutron's, and what is not run, with the reason."""
+
+from networking_dragonflow.db import models  # noqa: F401 - the fixture makes tables of what is imported
+
+L3_PLUGIN = 'networking_dragonflow.l3_plugin.DragonflowL3Plugin'
 
 _TO_AGENTS = 'asserts an RPC to L3 agents; Dragonflow has none'
 
@@ -21,3 +25,10 @@ class SkipMixin:
     def setUp(self, *args, **kwargs):
         self.skip_if_listed()
         super().setUp(*args, **kwargs)
+
+
+class Ml2(SkipMixin):
+    """Goes before test classes of ML2."""
+
+    _mechanism_drivers = ['logger', 'dragonflow']
+    l3_plugin = L3_PLUGIN
