@@ -97,9 +97,9 @@ pub(super) async fn states(
 
 /// Brings what is known up to date, for somebody who asks: while nobody does, it costs nothing.
 async fn look(api: &Api, stamp: Stamp) -> Result<u64, ApiError> {
-    let (known, store, wired) = (api.known.clone(), api.store.clone(), api.status.wired());
+    let api = api.clone();
     // Waits for a commit under way.
-    blocking(move || Ok(known.look(stamp, &store, &wired))).await
+    blocking(move || Ok(api.known.look(stamp, &api.store, || api.status.wired()))).await
 }
 
 /// Tells when there may be something new.
@@ -170,11 +170,15 @@ impl Known {
     }
 
     /// Compares everything with what was told, unless that was done since, and returns the cursor.
-    fn look(&self, stamp: Stamp, store: &Store, wired: &BTreeMap<ChassisId, Wired>) -> u64 {
+    ///
+    /// What is compared is fetched under the lock: of several who ask, none puts back what another saw later.
+    fn look(&self, stamp: Stamp, store: &Store, wired: impl FnOnce() -> BTreeMap<ChassisId, Wired>) -> u64 {
         let mut table = self.table();
         if table.seen.replace(stamp) != Some(stamp) {
             table.cursor += 1;
-            let changed = table.look(&store.read().model, wired);
+            // Before the model: what is said to be applied is never newer than what it is compared with.
+            let wired = wired();
+            let changed = table.look(&store.read().model, &wired);
             table.cursor -= u64::from(!changed);
         }
         table.cursor
@@ -279,7 +283,7 @@ mod tests {
     /// Looks at something that is news in any case.
     fn see(known: &Known, store: &Store, wired: &BTreeMap<ChassisId, Wired>) {
         let turn = known.table().seen.map_or(0, |(_, turn)| turn + 1);
-        known.look((Revision(0), turn), store, wired);
+        known.look((Revision(0), turn), store, || wired.clone());
     }
 
     fn port(chassis: &str, mac: &str) -> serde_json::Value {
